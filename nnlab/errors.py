@@ -1,0 +1,16 @@
+"""The one exception a person sees: what came, what was needed, what to try."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(ValueError):
+    """A request nnlab cannot carry out; its message is one line that says how to mend it."""
+
+
+def unknown(kind: str, word: object, choices: Iterable[str]) -> UsageError:
+    """The error for a name that is not in a table: the nearest name, then the whole list."""
+    names = sorted(choices)
+    near = difflib.get_close_matches(str(word), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return UsageError(f"unknown {kind} {str(word)!r}; {hint}choose from {', '.join(names)}")

@@ -1,0 +1,34 @@
+"""Names of shapes and of function roles, said once."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import jax
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+Scalar = Float[Array, ""]
+Number = float | Float[Array, ""]
+"""A hyperparameter: a Python number, or a traced scalar that a sweep varies."""
+Flag = bool | Bool[Array, ""]
+"""A switch: a Python bool, or a traced one that a sweep varies."""
+PRNGKey = Key[Array, ""]
+Params = PyTree[Any]
+Shape = Sequence[int]
+
+
+class Initializer(Protocol):
+    """Draws one array of initial weights; jax's and flax's initializers have this signature."""
+
+    def __call__(self, key: PRNGKey, shape: Shape, dtype: Any = ..., /) -> jax.Array: ...
+
+
+class Activation(Protocol):
+    """Maps pre-activations to activations along the last axis."""
+
+    def __call__(self, x: jax.Array, /) -> jax.Array: ...
+
+
+__all__ = [
+    "Activation", "Array", "Bool", "Flag", "Float", "Initializer", "Int", "Number", "PRNGKey",
+    "Params", "PyTree", "Scalar", "Shape",
+]
