@@ -1,0 +1,60 @@
+"""A flax module as a model."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from nnlab.models.model import Settings
+from nnlab.types import Array, PRNGKey
+
+MODES = {"train": True, "training": True, "deterministic": False, "use_running_average": False}
+"""Names by which flax modules are told that they train, with the value that says so."""
+
+
+@dataclass(frozen=True)
+class FlaxModel:
+    """A `flax.linen` module: its own initializers, dropout and norms; no knobs of nnlab's.
+
+    Collections other than "params" (batch statistics) are carried as stats. A module whose
+    `__call__` takes `train`, `training`, `deterministic` or `use_running_average` is told.
+    """
+
+    module: Any
+    knobs: ClassVar[frozenset[str]] = frozenset()
+
+    def _mode(self, training: bool) -> dict[str, bool]:
+        names = inspect.signature(type(self.module).__call__).parameters
+        return {name: value is training for name, value in MODES.items() if name in names}
+
+    def start(
+        self, key: PRNGKey, shape: tuple[int, ...], outputs: int, settings: Settings
+    ) -> tuple[Any, Any]:
+        """The module's own initial variables, params apart from the other collections."""
+        del outputs, settings
+        params, dropout = jax.random.split(key)
+        batch = jnp.zeros((1, *shape))
+        keys = {"params": params, "dropout": dropout}
+        variables = dict(self.module.init(keys, batch, **self._mode(training=False)))
+        return variables.pop("params", {}), variables
+
+    def apply(
+        self, params: Any, stats: Any, x: Array, settings: Settings, key: PRNGKey | None
+    ) -> tuple[Array, Any]:
+        """The module's outputs for a batch; key None means evaluation."""
+        del settings
+        mode = self._mode(training=key is not None)
+        variables = {"params": params, **stats}
+        if key is None:
+            return self.module.apply(variables, x, **mode), stats
+        outputs, changed = self.module.apply(
+            variables, x, rngs={"dropout": key}, mutable=list(stats), **mode
+        )
+        return outputs, {**stats, **changed}
+
+
+def from_flax(module: Any) -> FlaxModel:
+    """A `flax.linen` module that maps [batch, ...] to [batch, outputs], as a model to sweep."""
+    return FlaxModel(module)

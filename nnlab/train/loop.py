@@ -1,0 +1,159 @@
+"""The training loop: epochs of shuffled batches, a record per epoch, a test at the end.
+
+The loop knows nothing of lanes. `train_run` closes it over one run; `nnlab.lanes` closes the same
+loop over many. Sums over examples and steps are ordered by the data, never by the lanes.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nnlab import trees
+from nnlab.train.keys import Stream, stream
+from nnlab.train.task import Numbers, Rule, Stats, Task
+from nnlab.types import Array, Float, Int, Params, PRNGKey, Scalar
+
+
+class Plan(NamedTuple):
+    """What shapes the loop; hashable: a new plan compiles a new program."""
+
+    batch_size: int
+    epochs: int
+
+
+class Examples(NamedTuple):
+    """A set to evaluate on, cut into equal batches; `weight` is 0 on the padding of the last one."""
+
+    x: Array
+    y: Array
+    weight: Float[Array, "batches batch"]
+
+
+class Data(NamedTuple):
+    """The arrays a program reads; `x` keeps its storage dtype (uint8 images stay uint8).
+
+    The network sees (x - offset) * scale, computed in float32 inside the program.
+    """
+
+    x: Array
+    y: Array
+    valid: Examples
+    test: Examples
+    offset: Array
+    scale: Array
+
+
+class State(NamedTuple):
+    """What the next step needs: parameters, model statistics, optimizer memory."""
+
+    params: Any
+    stats: Any
+    memory: Any
+
+
+class Record(NamedTuple):
+    """What a person looks at: per epoch, and once at the end."""
+
+    train_loss: Array
+    """Mean over the epoch's batches, each taken before its update."""
+    valid: dict[str, Array]
+    test: dict[str, Array]
+
+
+Step = Callable[[State, Array, Array, PRNGKey], tuple[State, Array]]
+Measure = Callable[[State, Array, Array], dict[str, Array]]
+
+
+def train(
+    plan: Plan, step: Step, measure: Measure, state: State, data: Data, key: PRNGKey
+) -> tuple[State, Record]:
+    """Train `plan.epochs` epochs; one run or many, as `step` and `measure` decide.
+
+    Every epoch visits the training set in a new order and drops the remainder that does not
+    fill a batch. Noise of step t (counted from the start) comes from fold_in(noise, t).
+    """
+    steps = data.y.shape[0] // plan.batch_size
+
+    def decode(x):
+        return (x.astype(jnp.float32) - data.offset[None]) * data.scale[None]
+
+    def evaluate(state, examples):
+        def add(sums, batch):
+            values = measure(state, decode(batch.x), batch.y)
+            return trees.map(lambda s, v: s + v @ batch.weight, sums, values), None
+
+        first = trees.map(lambda a: a[0], examples)
+        shapes = jax.eval_shape(lambda b: measure(state, decode(b.x), b.y), first)
+        zeros = trees.map(lambda s: jnp.zeros(s.shape[:-1], s.dtype), shapes)
+        sums, _ = jax.lax.scan(add, zeros, examples)
+        return trees.map(lambda s: s / jnp.sum(examples.weight), sums)
+
+    def epoch(state, number):
+        rows = order(stream(key, Stream.ORDER), number, data.y.shape[0], steps, plan.batch_size)
+        noise = stream(key, Stream.NOISE)
+
+        def one(state, now):
+            t, rows = now
+            batch = decode(data.x[rows]), data.y[rows]
+            return step(state, *batch, jax.random.fold_in(noise, t))
+
+        state, losses = jax.lax.scan(one, state, (number * steps + jnp.arange(steps), rows))
+        return state, (jnp.mean(losses, axis=0), evaluate(state, data.valid))
+
+    state, (train_loss, valid) = jax.lax.scan(epoch, state, jnp.arange(plan.epochs))
+    return state, Record(train_loss, valid, evaluate(state, data.test))
+
+
+def order(
+    key: PRNGKey, epoch: Int[Array, ""], examples: int, steps: int, batch_size: int
+) -> Int[Array, "steps batch"]:
+    """The rows of each batch of one epoch: a fresh permutation, its remainder dropped."""
+    shuffled = jax.random.permutation(jax.random.fold_in(key, epoch), examples)
+    return shuffled[: steps * batch_size].reshape(steps, batch_size)
+
+
+def gradient(
+    task: Task, params: Params, stats: Stats, x: Array, y: Array, numbers: Numbers, key: PRNGKey
+) -> tuple[Scalar, Stats, Params]:
+    """Loss, new statistics and gradient of one run on one batch."""
+
+    def loss(params):
+        return task.loss(params, stats, x, y, numbers, key)
+
+    (value, stats), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+    return value, stats, gradients
+
+
+def apply_updates(params: Params, updates: Params) -> Params:
+    """The parameters after a step: w + u, in the dtype of w."""
+    return trees.map(lambda w, u: (w + u).astype(w.dtype), params, updates)
+
+
+def train_run(
+    plan: Plan,
+    task: Task,
+    rule: Rule,
+    start: tuple[Params, Stats],
+    numbers: tuple[Numbers, Numbers],
+    data: Data,
+    key: PRNGKey,
+) -> tuple[State, Record]:
+    """One run, alone: the plain program that `nnlab.lanes` must reproduce.
+
+    `start` is the initial (params, stats); `numbers` the task's and the rule's hyperparameters.
+    """
+    for_task, for_rule = numbers
+
+    def step(state, x, y, key):
+        value, stats, gradients = gradient(task, *state[:2], x, y, for_task, key)
+        updates, memory = rule.update(gradients, state.memory, state.params, for_rule, value)
+        return State(apply_updates(state.params, updates), stats, memory), value
+
+    def measure(state, x, y):
+        return task.measure(state.params, state.stats, x, y, for_task)
+
+    params, stats = start
+    state = State(params, stats, rule.init(params, for_rule))
+    return train(plan, step, measure, state, data, key)
