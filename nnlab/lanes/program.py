@@ -1,0 +1,87 @@
+"""One compiled program per group: every device trains a chunk, start to end."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from nnlab import trees
+from nnlab.lanes.lift import Layout, lift
+from nnlab.train.keys import root
+from nnlab.train.loop import Data, Plan, Record, train
+from nnlab.types import PyTree
+
+AXIS = "devices"
+
+
+class Chunk(NamedTuple):
+    """What one device trains: leaves are numpy arrays.
+
+    `start` holds (params, stats) per task, leaves [seeds, lanes of the task, ...]; `for_tasks` and
+    `for_rules` hold the numbers of each segment, leaves [lanes of the segment].
+    """
+
+    seeds: np.ndarray
+    start: tuple[tuple[Any, Any], ...]
+    for_tasks: tuple[dict[str, np.ndarray], ...]
+    for_rules: tuple[dict[str, np.ndarray], ...]
+
+
+class Program:
+    """A group's compiled training program; call it with one chunk per device.
+
+    The chunks of a call run side by side and know nothing of each other: a chunk's record is the
+    same on one device and on many.
+    """
+
+    def __init__(self, plan: Plan, layout: Layout, data: Data, devices: Sequence[jax.Device]):
+        self.plan, self.layout, self.devices = plan, layout, list(devices)
+        mesh = Mesh(np.array(self.devices), (AXIS,))
+        self._split = NamedSharding(mesh, PartitionSpec(AXIS))
+        self._data = jax.device_put(data, NamedSharding(mesh, PartitionSpec()))
+        self._function = jax.jit(
+            jax.shard_map(
+                self._train,
+                mesh=mesh,
+                in_specs=(PartitionSpec(AXIS), PartitionSpec()),
+                out_specs=PartitionSpec(AXIS),
+                check_vma=False,
+            )
+        )
+        self._compiled = None
+        self.compile_seconds = 0.0
+
+    def __call__(self, chunks: Sequence[Chunk]) -> Record:
+        """Start training one chunk per device; leaves [devices, seeds, ..., lanes], not waited for."""
+        if len(chunks) != len(self.devices):
+            raise ValueError(f"{len(self.devices)} devices need as many chunks, got {len(chunks)}")
+        stacked = trees.map(lambda *leaves: np.stack(leaves), *chunks)
+        arguments = jax.device_put(stacked, self._split)
+        if self._compiled is None:
+            began = time.perf_counter()
+            self._compiled = self._function.lower(arguments, self._data).compile()
+            self.compile_seconds = time.perf_counter() - began
+        return self._compiled(arguments, self._data)
+
+    def _train(self, chunk: Chunk, data: Data) -> Record:
+        """One device's chunk; its leading axis of length 1 is the device."""
+        chunk = trees.map(lambda a: a[0], chunk)
+
+        def block(seed: jax.Array, start: PyTree) -> Record:
+            """All lanes of one seed: they share batches and noise."""
+            lifted = lift(self.layout, chunk.for_tasks, chunk.for_rules)
+            params, stats = zip(*start, strict=True)
+            state = lifted.init(params, stats)
+            key = root(seed)
+            return train(self.plan, lifted.step, lifted.measure, state, data, key)[1]
+
+        if chunk.seeds.shape[0] == 1:
+            record = block(chunk.seeds[0], trees.map(lambda a: a[0], chunk.start))
+            record = trees.map(lambda a: a[None], record)
+        else:
+            record = jax.vmap(block)(chunk.seeds, chunk.start)
+        return trees.map(lambda a: jnp.asarray(a)[None], record)
