@@ -1,0 +1,9 @@
+"""Sweeps: axes, grids, running, storing, results."""
+
+from nnlab.sweeps.axes import DEFAULTS, log_space
+from nnlab.sweeps.choices import Choice
+from nnlab.sweeps.progress import Status
+from nnlab.sweeps.results import Results
+from nnlab.sweeps.sweep import Summary, Sweep, load
+
+__all__ = ["DEFAULTS", "Choice", "Results", "Status", "Summary", "Sweep", "load", "log_space"]

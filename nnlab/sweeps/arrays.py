@@ -1,0 +1,36 @@
+"""A data set as the arrays a program reads."""
+
+from math import ceil
+
+import numpy as np
+
+from nnlab.data.dataset import Dataset, Split
+from nnlab.train.loop import Data, Examples
+
+EVALUATION_BATCH = 1000
+"""The most examples evaluated at once; it bounds memory, not results."""
+
+
+def program_data(data: Dataset) -> Data:
+    """The training set as stored, validation and test set cut into equal batches."""
+    return Data(
+        x=data.train.x,
+        y=data.train.y,
+        valid=batches(data.valid),
+        test=batches(data.test),
+        offset=np.broadcast_to(np.float32(data.offset), data.shape),
+        scale=np.broadcast_to(np.float32(data.scale), data.shape),
+    )
+
+
+def batches(split: Split) -> Examples:
+    """The fewest equal batches of at most 1,000; zeros of weight 0 fill the last one."""
+    examples = len(split.y)
+    count = ceil(examples / EVALUATION_BATCH)
+    size = ceil(examples / count)
+
+    def cut(array: np.ndarray) -> np.ndarray:
+        padding = [(0, count * size - examples)] + [(0, 0)] * (array.ndim - 1)
+        return np.pad(array, padding).reshape(count, size, *array.shape[1:])
+
+    return Examples(cut(split.x), cut(split.y), cut(np.ones(examples, np.float32)))

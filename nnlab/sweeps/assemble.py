@@ -1,0 +1,82 @@
+"""From finished chunks to one labelled data set."""
+
+import json
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nnlab.errors import UsageError
+from nnlab.sweeps.results import Results
+from nnlab.sweeps.store import Store
+
+
+def assemble(description: dict[str, Any], store: Store) -> Results:
+    """The results of a sweep; a run that is not finished is NaN, its `diverged_at` -1."""
+    axes = dict(description["sweep"]["axes"])
+    seeds = axes.pop("seed")
+    sizes = [len(values) for values in axes.values()]
+    cells = description["cells"]
+    cells = np.arange(int(np.prod(sizes))) if cells is None else np.array(cells)
+    recipes, epochs = int(cells.max()) + 1, description["epochs"]
+    arrays: dict[str, np.ndarray] = {}
+    seconds = {"seconds": 0.0, "compile_seconds": 0.0}
+    trained = np.zeros((recipes, len(seeds)), np.int64)
+    for chunk in range(sum(c["config_chunks"] * c["seed_chunks"] for c in description["chunks"])):
+        if not store.has(chunk):
+            continue
+        found = store.read(chunk)
+        for name in seconds:
+            seconds[name] += float(found.pop(name))
+        rows = np.array([seeds.index(seed) for seed in found.pop("seed").tolist()])
+        columns = found.pop("recipe")
+        trained[np.ix_(columns, rows)] = found["train_loss"].shape[2]
+        for name, values in found.items():
+            shape = (recipes, len(seeds), epochs)[: values.ndim]
+            whole = arrays.setdefault(name, np.full(shape, np.nan, np.float32))
+            place = (*np.ix_(columns, rows), *map(slice, values.shape[2:]))
+            whole[place] = np.swapaxes(values, 0, 1)
+    if not arrays:
+        raise UsageError(
+            "no chunk of this sweep is finished yet; run the sweep again to train it"
+        )
+    dims = (*axes, "seed")
+    variables = {
+        name: (
+            (*dims, "epoch")[: len(dims) + values.ndim - 2],
+            values[cells].reshape(*sizes, *values.shape[1:]),
+        )
+        for name, values in arrays.items()
+    }
+    diverged = diverged_at(arrays, trained)[cells].reshape(*sizes, len(seeds))
+    dataset = xr.Dataset(
+        {**variables, "diverged_at": (dims, diverged)},
+        {**axes, "seed": seeds, "epoch": np.arange(1, epochs + 1)},
+        attributes(description, seconds),
+    )
+    return Results(dataset)
+
+
+def diverged_at(arrays: dict[str, np.ndarray], trained: np.ndarray) -> np.ndarray:
+    """The first epoch, from 1, with a non-finite loss; 0 for never, -1 for a run not finished.
+
+    `trained` [recipes, seeds] counts each run's epochs; what lies beyond them is no divergence.
+    """
+    finite = np.isfinite(arrays["train_loss"]) & np.isfinite(arrays["val_loss"])
+    finite |= np.arange(finite.shape[-1]) >= trained[..., None]
+    first = np.where(finite.all(-1), 0, 1 + np.argmin(finite, -1))
+    return np.where(trained > 0, first, -1).astype(np.int32)
+
+
+def attributes(description: dict[str, Any], seconds: dict[str, float]) -> dict[str, Any]:
+    """What the results say about themselves."""
+    sweep = description["sweep"]
+    return {
+        "model": sweep["model"],
+        "data": sweep["data"],
+        "data_description": sweep["data description"],
+        "sweep": json.dumps(sweep),
+        "train_seconds": round(seconds["seconds"], 3),
+        "compile_seconds": round(seconds["compile_seconds"], 3),
+        **{name.replace(" ", "_"): value for name, value in description["made with"].items()},
+    }

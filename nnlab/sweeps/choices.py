@@ -1,0 +1,155 @@
+"""The border where names become functions: 'normal(0.01)', 'adam:beta1=0.8', your own function.
+
+Inside nnlab functions are passed; only here are they looked up. A choice keeps apart what decides the
+program (the function and its structural arguments) and what a program takes as data (its numbers).
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import isfinite
+from typing import Any
+
+import optax
+
+from nnlab.errors import UsageError, unknown
+from nnlab.nn.activations import ACTIVATIONS
+from nnlab.nn.initializers import INITIALIZERS
+from nnlab.optim import OPTIMIZERS
+
+TABLES: dict[str, Mapping[str, Callable[..., Any]]] = {
+    "init": INITIALIZERS,
+    "bias_init": INITIALIZERS,
+    "activation": ACTIVATIONS,
+    "optimizer": OPTIMIZERS,
+}
+"""The knobs whose values are choices, with the names they may take."""
+
+DATA_ARGUMENTS = {"activation": 1}
+"""Leading parameters that are data, not hyperparameters: an activation's x."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of a categorical knob."""
+
+    label: str
+    """As the user wrote it."""
+    function: Callable[..., Any]
+    static: tuple[tuple[str, int], ...] = ()
+    """Structural arguments: part of the program."""
+    numbers: tuple[tuple[str, float | bool], ...] = ()
+    """Numeric arguments: data of the program; those not given keep the function's defaults."""
+
+    @property
+    def branch(self) -> tuple[Callable[..., Any], tuple[tuple[str, int], ...]]:
+        """What decides the program; equal branches share a segment."""
+        return self.function, self.static
+
+
+def hyperparameters(function: Callable[..., Any], kind: str) -> dict[str, inspect.Parameter]:
+    """The named arguments a choice may set, in order."""
+    found = list(inspect.signature(function).parameters.values())[DATA_ARGUMENTS.get(kind, 0) :]
+    return {p.name: p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+
+
+def is_structural(parameter: inspect.Parameter) -> bool:
+    """Whether an argument decides the program: nnlab annotates those as int."""
+    return parameter.annotation is int or parameter.annotation == "int"
+
+
+def resolve(kind: str, value: Any) -> Choice:
+    """A knob's value as a choice: a name with arguments, a function, or {label: either}."""
+    if isinstance(value, Choice):
+        return value
+    if isinstance(value, Mapping):
+        if len(value) != 1:
+            raise UsageError(
+                f"{kind} takes one {{label: function}} per value, got {len(value)} labels; "
+                "write them as separate values of the axis"
+            )
+        ((label, inner),) = value.items()
+        choice = resolve(kind, inner)
+        return Choice(str(label), choice.function, choice.static, choice.numbers)
+    if isinstance(value, str):
+        return parse(kind, value)
+    if kind == "optimizer" and isinstance(value, optax.GradientTransformation):
+        return Choice("optax transformation", fixed_transformation(value))
+    if callable(value):
+        name = getattr(value, "__name__", type(value).__name__)
+        return Choice(name, fixed_initializer(value) if kind.endswith("init") else value)
+    raise UsageError(
+        f"{kind} takes a name, a function or {{label: function}}, got {value!r}; "
+        f"try {next(iter(TABLES[kind]))!r}"
+    )
+
+
+@lru_cache(maxsize=None)
+def fixed_initializer(function: Callable[..., Any]) -> Callable[[], Any]:
+    """A ready (key, shape, dtype) initializer as a factory without arguments."""
+    return lambda: function
+
+
+def fixed_transformation(transformation: optax.GradientTransformation) -> Callable[[], Any]:
+    """A ready transformation as a constructor without arguments."""
+    return lambda: transformation
+
+
+SPECIFICATION = re.compile(r"^\s*([A-Za-z_]\w*)\s*(?:\((.*)\)|:(.*))?\s*$")
+
+
+def parse(kind: str, text: str) -> Choice:
+    """Read 'name', 'name(0.1, b=2)' or 'name:0.1:b=2'."""
+    match = SPECIFICATION.match(text)
+    if match is None:
+        raise UsageError(f"cannot read {kind} {text!r}; write a name, name(0.1) or name:0.1:b=2")
+    name, in_parentheses, after_colon = match.groups()
+    table = TABLES[kind]
+    if name not in table:
+        raise unknown(kind, name, table)
+    words = (in_parentheses or "").split(",") if after_colon is None else after_colon.split(":")
+    function = table[name]
+    known = hyperparameters(function, kind)
+    given: dict[str, float | bool | int] = {}
+    free = iter(known)
+    for word in filter(None, map(str.strip, words)):
+        key, equals, value = word.rpartition("=")
+        key = key.strip() if equals else next(free, "")
+        if key not in known:
+            raise _refused(kind, text, key or word, known)
+        given[key] = _number(kind, text, key, value.strip(), known[key])
+    static = tuple((k, v) for k, v in given.items() if is_structural(known[k]))
+    numbers = tuple((k, v) for k, v in given.items() if not is_structural(known[k]))
+    choice = Choice(text.strip(), function, static, numbers)
+    check(kind, choice)
+    return choice
+
+
+def check(kind: str, choice: Choice) -> None:
+    """Let the function refuse its own arguments while they are still Python numbers."""
+    arguments = dict(choice.static + choice.numbers)
+    if kind == "activation" or not arguments:
+        return
+    missing = {"learning_rate": 1.0} if "learning_rate" in hyperparameters(choice.function, kind) else {}
+    choice.function(**missing | arguments)
+
+
+def _refused(kind: str, text: str, word: str, known: Mapping[str, Any]) -> UsageError:
+    takes = f"takes {', '.join(known)}" if known else "takes no arguments"
+    name = text.strip().split("(")[0].split(":")[0]
+    return UsageError(f"{kind} {text!r}: {word!r} does not fit; {name} {takes}")
+
+
+def _number(kind: str, text: str, key: str, word: str, parameter: inspect.Parameter) -> Any:
+    if word.lower() in {"true", "false"}:
+        return word.lower() == "true"
+    try:
+        value = int(word) if is_structural(parameter) else float(word)
+    except ValueError:
+        needed = "a whole number" if is_structural(parameter) else "a number, true or false"
+        raise UsageError(f"{kind} {text!r}: {key} needs {needed}, got {word!r}") from None
+    if not isfinite(value):
+        raise UsageError(f"{kind} {text!r}: {key} needs a finite number, got {word}")
+    return value

@@ -1,0 +1,76 @@
+"""What a sweep is, in words that a file can hold and a person can read."""
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnlab.errors import UsageError
+from nnlab.lanes.devices import describe
+from nnlab.lanes.planner import Shape
+from nnlab.sweeps.axes import DEFAULTS, label
+from nnlab.sweeps.group import Group
+from nnlab.sweeps.store import FORMAT
+
+if TYPE_CHECKING:
+    from nnlab.sweeps.sweep import Sweep
+
+
+def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
+    """The contents of `sweep.json`.
+
+    "sweep" identifies it: a directory continues only the same sweep. "chunks" is the plan it
+    keeps. "cells" maps each cell to the run it shares; null when every cell has its own.
+    """
+    axes = {name: [label(value) for value in values] for name, values in sweep.axes.items()}
+    fixed = {k: label(v) for k, v in sweep.knobs.items() if k not in sweep.axes}
+    cells = sweep.grid.cells.ravel()
+    own = np.array_equal(cells, np.arange(cells.size))
+    return {
+        "format": FORMAT,
+        "sweep": {
+            "model": repr(sweep.model),
+            "data": sweep.data.name,
+            "data description": sweep.data.description,
+            "data fingerprint": sweep.data.fingerprint(),
+            "axes": axes,
+            **{k: v for k, v in fixed.items() if k in sweep.model.knobs or k not in UNREAD},
+        },
+        "cells": None if own else cells.tolist(),
+        "epochs": max(group.plan.epochs for group in groups),
+        "chunks": [
+            {**group.shape._asdict(), "lanes": group.shape.lanes, "runs": group.runs}
+            for group in groups
+        ],
+        "made with": {
+            "nnlab": version("nnlab"),
+            "jax": version("jax"),
+            "jaxlib": version("jaxlib"),
+            "optax": version("optax"),
+            "numpy": version("numpy"),
+            "python": platform.python_version(),
+            "device": describe(),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    }
+
+
+UNREAD = {"init", "bias_init", "activation", "dropout", "batch_norm"} & set(DEFAULTS)
+"""Knobs that are not mentioned for models that do not read them."""
+
+
+def read_shapes(description: dict[str, Any], lanes: int | None) -> list[Shape]:
+    """The chunks of a sweep that is continued; `lanes` must not ask for others."""
+    shapes = [
+        Shape(
+            tuple(map(tuple, chunk["counts"])),
+            chunk["config_chunks"],
+            chunk["seeds"],
+            chunk["seed_chunks"],
+        )
+        for chunk in description["chunks"]
+    ]
+    return shapes

@@ -1,0 +1,140 @@
+"""Train the chunks that are not finished yet, one per device at a time."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import jax
+import numpy as np
+
+from nnlab.data.dataset import Dataset
+from nnlab.lanes.program import Program
+from nnlab.sweeps.arrays import program_data
+from nnlab.sweeps.group import Group
+from nnlab.sweeps.progress import Status, Watch, silent
+from nnlab.sweeps.starts import Starts
+from nnlab.sweeps.store import Store
+from nnlab.train.loop import Record
+
+
+def execute(
+    groups: Sequence[Group],
+    data: Dataset,
+    store: Store,
+    devices: Sequence[jax.Device],
+    watch: Watch | None = None,
+) -> None:
+    """Train every chunk that the store does not have, and keep each as it finishes."""
+    meter = Meter(groups, data, store, watch or silent)
+    first = 0
+    for group in groups:
+        work = [
+            (first + i, *chunk)
+            for i, chunk in enumerate(group.chunks())
+            if not store.has(first + i)
+        ]
+        first += group.shape.chunks
+        if work:
+            train_group(group, work, data, store, devices, meter)
+
+
+Work = tuple[int, int, int]
+"""A chunk to train: its number in the sweep, config chunk, seed chunk."""
+
+
+def train_group(
+    group: Group,
+    work: Sequence[Work],
+    data: Dataset,
+    store: Store,
+    devices: Sequence[jax.Device],
+    meter: "Meter",
+) -> None:
+    """Compile a group's program and train its chunks, one per device side by side."""
+    meter.show("compiling")
+    program = Program(group.plan, group.layout(data.classes), program_data(data), devices)
+    starts = Starts(data, group.batch_norm)
+
+    def prepare(round_: Sequence[Work]):
+        chunks = [group.chunk(*chunk, starts) for _, *chunk in round_]
+        return chunks + chunks[-1:] * (len(devices) - len(chunks))
+
+    rounds = [work[i : i + len(devices)] for i in range(0, len(work), len(devices))]
+    ready = prepare(rounds[0])
+    for i, round_ in enumerate(rounds):
+        began = time.perf_counter()
+        compiled_before = program.compile_seconds
+        running = program(ready)
+        compiling = program.compile_seconds - compiled_before
+        meter.show("training")
+        if i + 1 < len(rounds):
+            ready = prepare(rounds[i + 1])
+        wait(running)
+        seconds = time.perf_counter() - began - compiling
+        record = jax.tree.map(np.asarray, running)
+        for device, (number, config_chunk, seed_chunk) in enumerate(round_):
+            one = jax.tree.map(lambda a, d=device: a[d], record)
+            arrays = dict(chunk_arrays(group, config_chunk, seed_chunk, one))
+            arrays["seconds"] = np.float64(seconds / len(round_))
+            arrays["compile_seconds"] = np.float64(compiling / len(round_))
+            store.write(number, arrays)
+            meter.add(arrays["recipe"].size * arrays["seed"].size, group.steps(data))
+        meter.tick(seconds)
+
+
+def wait(record: Record) -> None:
+    """Wait for a running program, so that Ctrl-C is heard at once."""
+    while not all(leaf.is_ready() for leaf in jax.tree.leaves(record)):
+        time.sleep(0.01)
+
+
+def chunk_arrays(
+    group: Group, config_chunk: int, seed_chunk: int, record: Record
+) -> Iterator[tuple[str, np.ndarray]]:
+    """A finished chunk as labelled arrays [seed, recipe(, epoch)], copies left out."""
+    lanes, seeds = group.lanes_of(config_chunk), group.seeds_of(seed_chunk)
+    keep = np.array([not place.copy for place in lanes])
+    kept = np.array([not place.copy for place in seeds])
+    yield "recipe", np.array([group.ids[place.index] for place in lanes])[keep]
+    yield "seed", np.array([group.seeds[place.index] for place in seeds])[kept]
+    yield "train_loss", np.moveaxis(record.train_loss[kept][..., keep], 1, -1)
+    for name, values in record.valid.items():
+        yield f"val_{name}", np.moveaxis(values[kept][..., keep], 1, -1)
+    for name, values in record.test.items():
+        yield f"test_{name}", values[kept][..., keep]
+
+
+class Meter:
+    """Counts finished work and reports it."""
+
+    def __init__(self, groups: Sequence[Group], data: Dataset, store: Store, watch: Watch):
+        self._watch = watch
+        self._runs = sum(group.runs for group in groups)
+        self._steps = sum(group.runs * group.steps(data) for group in groups)
+        self._done = self._steps_done = self._steps_now = 0
+        self._seconds = 0.0
+        first = 0
+        for group in groups:
+            for i, (config_chunk, seed_chunk) in enumerate(group.chunks()):
+                if store.has(first + i):
+                    runs = sum(not p.copy for p in group.lanes_of(config_chunk))
+                    runs *= sum(not p.copy for p in group.seeds_of(seed_chunk))
+                    self._done += runs
+                    self._steps_done += runs * group.steps(data)
+            first += group.shape.chunks
+
+    def add(self, runs: int, steps: int) -> None:
+        """Some runs have finished."""
+        self._done += runs
+        self._steps_done += runs * steps
+        self._steps_now += runs * steps
+
+    def tick(self, seconds: float) -> None:
+        """A round of chunks took so long."""
+        self._seconds += seconds
+        self.show("training" if self._done < self._runs else "done")
+
+    def show(self, doing: str) -> None:
+        """Report where the sweep stands."""
+        rate = self._steps_now / self._seconds if self._seconds else 0.0
+        left = (self._steps - self._steps_done) / rate if rate else float("inf")
+        self._watch(Status(self._done, self._runs, rate, left, doing))

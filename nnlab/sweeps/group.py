@@ -1,0 +1,245 @@
+"""A group: the recipes that share one program, cut into chunks of one shape."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nnlab import trees
+from nnlab.data.dataset import Dataset
+from nnlab.errors import UsageError
+from nnlab.lanes.lift import Layout
+from nnlab.lanes.planner import Shape, shape_chunks, target_lanes
+from nnlab.lanes.program import Chunk
+from nnlab.sweeps.choices import hyperparameters
+from nnlab.sweeps.grid import Recipe, build_rule, build_task, fill, start_settings
+from nnlab.sweeps.starts import Starts
+from nnlab.train.keys import root
+from nnlab.train.loop import Plan
+from nnlab.types import PyTree
+
+PARTS = ("dropout", "batch_norm", "label_smoothing", "l2")
+"""Numbers whose part is left out of a program when it is off in all of the program's runs."""
+
+
+class Place(NamedTuple):
+    """One of a chunk's lanes or seeds: which one it is, and whether it only fills up."""
+
+    index: int
+    copy: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """Recipes of one program, sorted into segments."""
+
+    recipes: tuple[Recipe, ...]
+    ids: tuple[int, ...]
+    """The recipes' numbers in the sweep."""
+    segments: tuple[tuple[tuple[int, ...], ...], ...]
+    """segments[task][rule]: positions in `recipes`."""
+    for_tasks: tuple[dict[str, Any], ...]
+    """Each recipe's numbers for its task: the same names throughout a segment."""
+    for_rules: tuple[dict[str, Any], ...]
+    seeds: tuple[int, ...]
+    shape: Shape
+    parameter_bytes: int
+    """One lane's."""
+
+    @property
+    def plan(self) -> Plan:
+        return self.recipes[0].plan
+
+    @property
+    def runs(self) -> int:
+        return len(self.recipes) * len(self.seeds)
+
+    @property
+    def batch_norm(self) -> bool:
+        return "batch_norm" in self.for_tasks[0]
+
+    def steps(self, data: Dataset) -> int:
+        """Training steps of one run."""
+        return self.plan.epochs * (len(data.train.y) // self.plan.batch_size)
+
+    def layout(self, classes: int) -> Layout:
+        """The program's static half: a task per row of segments, a rule per column."""
+        some = [next(i for part in row for i in part) for row in self.segments]
+        first = [next(i for row in self.segments for i in row[o]) for o in range(self.columns)]
+        return Layout(
+            tasks=tuple(build_task(self.recipes[i], classes) for i in some),
+            rules=tuple(build_rule(self.recipes[i]) for i in first),
+            counts=self.shape.counts,
+        )
+
+    @property
+    def columns(self) -> int:
+        return len(self.segments[0])
+
+    def chunks(self) -> Iterator[tuple[int, int]]:
+        """(config chunk, seed chunk), seeds outermost: one seed's whole picture comes first."""
+        for seed_chunk in range(self.shape.seed_chunks):
+            for config_chunk in range(self.shape.config_chunks):
+                yield config_chunk, seed_chunk
+
+    def lanes_of(self, config_chunk: int) -> list[Place]:
+        """The lanes of a chunk: positions in `recipes`, task by task and rule by rule."""
+        lanes = []
+        for row, sizes in zip(self.segments, self.shape.counts, strict=True):
+            for members, size in zip(row, sizes, strict=True):
+                lanes += cut(members, config_chunk, size)
+        return lanes
+
+    def seeds_of(self, seed_chunk: int) -> list[Place]:
+        """The seeds of a chunk: positions in `seeds`."""
+        return cut(range(len(self.seeds)), seed_chunk, self.shape.seeds)
+
+    def chunk(self, config_chunk: int, seed_chunk: int, starts: Starts) -> Chunk:
+        """The arrays with which one device trains a chunk."""
+        by_task: list[list[int]] = []
+        by_rule: list[list[int]] = [[] for _ in range(self.columns)]
+        for row, sizes in zip(self.segments, self.shape.counts, strict=True):
+            by_task.append([])
+            for o, (members, size) in enumerate(zip(row, sizes, strict=True)):
+                lanes = [place.index for place in cut(members, config_chunk, size)]
+                by_task[-1] += lanes
+                by_rule[o] += lanes
+        seeds = [self.seeds[place.index] for place in self.seeds_of(seed_chunk)]
+        return Chunk(
+            seeds=np.array(seeds, np.uint32),
+            start=tuple(
+                stack([stack([starts(self.recipes[i], s) for i in lanes]) for s in seeds])
+                for lanes in by_task
+            ),
+            for_tasks=tuple(table([self.for_tasks[i] for i in lanes]) for lanes in by_task),
+            for_rules=tuple(table([self.for_rules[i] for i in lanes]) for lanes in by_rule),
+        )
+
+
+def cut(members: Sequence[int], piece: int, size: int) -> list[Place]:
+    """Members [piece * size, (piece + 1) * size), filled up with copies of the last member."""
+    return [
+        Place(members[min(i, len(members) - 1)], i >= len(members))
+        for i in range(piece * size, (piece + 1) * size)
+    ]
+
+
+def stack(items: Sequence[PyTree]) -> PyTree:
+    """Trees of numpy arrays along a new leading axis."""
+    return trees.map(lambda *leaves: np.stack(leaves), *items)
+
+
+def table(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Rows of numbers as columns: bool for flags, float32 for the rest."""
+    flags = {name for name, value in rows[0].items() if isinstance(value, bool)}
+    return {
+        name: np.array([row[name] for row in rows], bool if name in flags else np.float32)
+        for name in rows[0]
+    }
+
+
+def make_groups(
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int],
+    data: Dataset,
+    devices: Sequence[jax.Device],
+    lanes: int | None = None,
+    shapes: Sequence[Shape] | None = None,
+) -> list[Group]:
+    """The groups of a sweep, in the order of its cells.
+
+    `lanes` overrules the planner's choice of lanes per device; `shapes` is a plan made before,
+    which a resumed sweep must keep.
+    """
+    together: dict[Any, list[int]] = {}
+    for i, recipe in enumerate(recipes):
+        together.setdefault((recipe.model, recipe.plan), []).append(i)
+    groups = [
+        make_group([recipes[i] for i in ids], ids, seeds, data, devices, lanes)
+        for ids in together.values()
+    ]
+    if shapes is None:
+        return groups
+    return [replace(g, shape=shape) for g, shape in zip(groups, shapes, strict=True)]
+
+
+def make_group(
+    recipes: Sequence[Recipe],
+    ids: Sequence[int],
+    seeds: Sequence[int],
+    data: Dataset,
+    devices: Sequence[jax.Device],
+    lanes: int | None,
+) -> Group:
+    """One group: segments by activation and optimizer, parts nobody uses left out, chunks cut."""
+    plan = recipes[0].plan
+    if plan.batch_size > len(data.train.y):
+        raise UsageError(
+            f"batch_size {plan.batch_size} is larger than the {len(data.train.y)} training "
+            f"examples of {data.name}; choose one of {len(data.train.y)} or less"
+        )
+    tasks = list(dict.fromkeys(r.activation for r in recipes))
+    rules = list(dict.fromkeys(r.optimizer for r in recipes))
+    members: list[list[list[int]]] = [[[] for _ in rules] for _ in tasks]
+    for i, recipe in enumerate(recipes):
+        members[tasks.index(recipe.activation)][rules.index(recipe.optimizer)].append(i)
+    segments = tuple(tuple(map(tuple, row)) for row in members)
+    unused = [
+        part
+        for part in PARTS
+        if not any(dict(r.for_task + r.for_rule).get(part, 0) for r in recipes)
+    ]
+    for_tasks, for_rules = [{}] * len(recipes), [{}] * len(recipes)
+    for a, row in enumerate(segments):
+        lanes_of_task = [i for part in row for i in part]
+        defaults = numeric_defaults(tasks[a], "activation", "activation.")
+        filled = fill([recipes[i].for_task for i in lanes_of_task], defaults, unused)
+        for i, numbers in zip(lanes_of_task, filled, strict=True):
+            for_tasks[i] = numbers
+    for o in range(len(rules)):
+        lanes_of_rule = [i for row in segments for i in row[o]]
+        defaults = numeric_defaults(rules[o], "optimizer", "")
+        filled = fill([recipes[i].for_rule for i in lanes_of_rule], defaults, unused)
+        for i, numbers in zip(lanes_of_rule, filled, strict=True):
+            for_rules[i] = numbers
+    parameters, activations = footprint(recipes[0], for_tasks[0], data)
+    target = lanes or target_lanes(parameters, activations, devices[0].platform, memory(devices))
+    counts = [[len(part) for part in row] for row in segments]
+    shape = shape_chunks(counts, len(seeds), target, len(devices), exact=lanes is not None)
+    return Group(
+        tuple(recipes), tuple(ids), segments, tuple(for_tasks), tuple(for_rules), tuple(seeds),
+        shape, parameters,
+    )  # fmt: skip
+
+
+def numeric_defaults(branch: tuple, kind: str, prefix: str) -> dict[str, Any]:
+    """The defaults of a branch's arguments."""
+    function, _ = branch
+    if function is None:
+        return {}
+    return {f"{prefix}{k}": p.default for k, p in hyperparameters(function, kind).items()}
+
+
+def footprint(recipe: Recipe, numbers: dict[str, Any], data: Dataset) -> tuple[int, int]:
+    """Bytes of one lane: its parameters, and everything its forward pass computes on a batch."""
+    classes = data.classes
+    settings = start_settings(recipe, "batch_norm" in numbers)
+    params, stats = jax.eval_shape(
+        lambda key: recipe.model.start(key, data.shape, classes or 1, settings), root(0)
+    )
+    x = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.shape), jnp.float32)
+    y = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.train.y.shape[1:]), data.train.y.dtype)
+    task = build_task(recipe, classes)
+    forward = jax.make_jaxpr(lambda *args: task.loss(*args, numbers, root(0)))(params, stats, x, y)
+    outputs = [v.aval for equation in forward.eqns for v in equation.outvars]
+    activations = sum(a.size * 4 for a in outputs if hasattr(a, "size"))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params)), activations
+
+
+def memory(devices: Sequence[jax.Device]) -> int:
+    """Bytes a device can hold; unknown counts as 8 GiB."""
+    statistics = devices[0].memory_stats() if devices[0].platform != "cpu" else None
+    return int((statistics or {}).get("bytes_limit", 8 * 2**30))

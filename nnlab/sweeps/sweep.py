@@ -1,0 +1,148 @@
+"""A sweep: a model, data, labelled axes; runs to results."""
+
+import os
+from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from nnlab import trees
+from nnlab.data.dataset import Dataset
+from nnlab.errors import UsageError
+from nnlab.lanes.devices import describe, devices, prepare
+from nnlab.lanes.planner import COPIES
+from nnlab.models.mlp import mlp
+from nnlab.models.model import Model
+from nnlab.sweeps.arrays import program_data
+from nnlab.sweeps.assemble import assemble
+from nnlab.sweeps.axes import DEFAULTS, check_value, read_axes
+from nnlab.sweeps.describe import describe_sweep, read_shapes
+from nnlab.sweeps.execute import execute
+from nnlab.sweeps.grid import Grid, expand
+from nnlab.sweeps.group import Group, make_groups
+from nnlab.sweeps.progress import Watch, bar
+from nnlab.sweeps.results import Results
+from nnlab.sweeps.store import Store
+
+
+class Summary(NamedTuple):
+    """What a sweep will do, before anything is trained."""
+
+    runs: int
+    """Cells times seeds: what the results will hold."""
+    trained: int
+    """Runs that differ in something they read; the others share a result."""
+    programs: int
+    chunks: int
+    lanes: tuple[int, ...]
+    """Lanes of a chunk, per program."""
+    config_steps: int
+    """Training steps of all trained runs together."""
+    bytes: int
+    """Parameters, gradients and two moments of the largest program's lanes, and the data, on all devices."""
+    devices: str
+
+
+class Sweep:
+    """Runs over labelled axes: every combination of the axes' values is trained and recorded.
+
+    `axes` maps a knob to its values: "init", "bias_init", "activation" and "optimizer" take names
+    with arguments ("normal(0.01)"), functions, or {label: function}; learning_rate, weight_decay,
+    dropout, label_smoothing and every hyperparameter of a swept optimizer (momentum, beta1, ...)
+    take numbers; "batch_norm" takes booleans and "seed" whole numbers; "batch_size", "epochs" and
+    the model's own fields ("hidden") compile a program for each value. Any other keyword fixes a
+    knob for all runs. Raises UsageError, in one line, for whatever cannot be run.
+    """
+
+    def __init__(
+        self,
+        model: Model | None = None,
+        data: Dataset | None = None,
+        axes: Mapping[str, Any] | None = None,
+        **knobs: Any,
+    ):
+        prepare()
+        self.model: Model = mlp() if model is None else model
+        self.data = _check_data(data)
+        axes = dict(axes or {})
+        both = sorted(set(axes) & set(knobs))
+        if both:
+            raise UsageError(f"{both[0]} is both an axis and fixed; give it once")
+        fixed = {name: [value] for name, value in knobs.items()}
+        read = read_axes(self.model, axes | fixed)
+        self.axes = {name: read[name] for name in axes}
+        self.axes.setdefault("seed", read.get("seed", [DEFAULTS["seed"]]))
+        defaults = {name: check_value(name, v, self.model) for name, v in DEFAULTS.items()}
+        self.knobs = defaults | {name: read[name][0] for name in fixed}
+
+    @cached_property
+    def grid(self) -> Grid:
+        """What each cell trains."""
+        return expand(self.model, self.axes, self.knobs)
+
+    def groups(self, lanes: int | None = None) -> list[Group]:
+        """The sweep's programs, each with its chunks; `lanes` overrules the planner."""
+        return make_groups(self.grid.recipes, self.axes["seed"], self.data, devices(), lanes)
+
+    def summary(self, lanes: int | None = None) -> Summary:
+        """Count runs, programs, chunks, steps and bytes; nothing is trained."""
+        groups, found = self.groups(lanes), devices()
+        widest = max(g.parameter_bytes * min(g.shape.lanes, g.runs) for g in groups)
+        stored = trees.map(lambda a: a.nbytes, program_data(self.data))
+        return Summary(
+            runs=self.grid.cells.size * len(self.axes["seed"]),
+            trained=sum(g.runs for g in groups),
+            programs=len(groups),
+            chunks=sum(g.shape.chunks for g in groups),
+            lanes=tuple(g.shape.lanes for g in groups),
+            config_steps=sum(g.runs * g.steps(self.data) for g in groups),
+            bytes=len(found) * (COPIES * widest + sum(trees.leaves(stored))),
+            devices=describe(),
+        )
+
+    def run(
+        self,
+        out: str | os.PathLike[str] | None = None,
+        *,
+        lanes: int | None = None,
+        progress: bool | Watch = True,
+    ) -> Results:
+        """Train every run that is not finished yet and return the results.
+
+        With `out`, every finished chunk is kept in that directory and running the same sweep again
+        continues there, to the same results bit for bit. `progress` shows a bar on the terminal,
+        or is called with a `Status` after every chunk.
+        """
+        groups = self.groups(lanes)
+        description = describe_sweep(self, groups)
+        store = Store.open(out, description)
+        if store.directory is not None:
+            shapes = read_shapes(store.description(), lanes)
+            groups = make_groups(
+                self.grid.recipes, self.axes["seed"], self.data, devices(), shapes=shapes
+            )
+            description = store.description()
+        with bar() if progress is True else nullcontext(progress or None) as watch:
+            execute(groups, self.data, store, devices(), watch)
+        return assemble(description, store)
+
+
+def load(directory: str | os.PathLike[str]) -> Results:
+    """The results in a sweep's directory; runs that are not finished are NaN."""
+    store = Store.existing(directory)
+    return assemble(store.description(), store)
+
+
+def _check_data(data: Dataset | None) -> Dataset:
+    if data is None:
+        from nnlab.data import load as load_data  # noqa: PLC0415 - only the default needs it
+
+        return load_data("digits")
+    if not isinstance(data, Dataset):
+        raise UsageError(
+            f"data needs a data set, got {type(data).__name__}; "
+            "try nnlab.data.load('digits') or nnlab.data.from_arrays(x, y)"
+        )
+    return data
+
+
