@@ -1,10 +1,10 @@
 """Names of shapes and of function roles, said once."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Integer, Key, PyTree
 
 Scalar = Float[Array, ""]
 Number = float | Float[Array, ""]
@@ -16,12 +16,14 @@ Params = PyTree[Any]
 Shape = Sequence[int]
 
 
+@runtime_checkable
 class Initializer(Protocol):
     """Draws one array of initial weights; jax's and flax's initializers have this signature."""
 
     def __call__(self, key: PRNGKey, shape: Shape, dtype: Any = ..., /) -> jax.Array: ...
 
 
+@runtime_checkable
 class Activation(Protocol):
     """Maps pre-activations to activations along the last axis."""
 
@@ -29,6 +31,6 @@ class Activation(Protocol):
 
 
 __all__ = [
-    "Activation", "Array", "Bool", "Flag", "Float", "Initializer", "Int", "Number", "PRNGKey",
+    "Activation", "Array", "Bool", "Flag", "Float", "Initializer", "Int", "Integer", "Number", "PRNGKey",
     "Params", "PyTree", "Scalar", "Shape",
 ]

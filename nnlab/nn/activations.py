@@ -1,0 +1,54 @@
+"""Every activation by name: functions of x whose keyword numbers may be traced."""
+
+from collections.abc import Callable
+
+import jax
+
+from nnlab.nn.activations_groups import glu, log_softmax, maxout, softmax, softmin, sparsemax
+from nnlab.nn.activations_pieces import (
+    hard_shrink,
+    hard_sigmoid,
+    hard_silu,
+    hard_tanh,
+    identity,
+    leaky_relu,
+    prelu,
+    relu,
+    relu6,
+    rrelu,
+    soft_shrink,
+    sparse_plus,
+    sparse_sigmoid,
+    threshold,
+)
+from nnlab.nn.activations_smooth import (
+    celu,
+    elu,
+    exponential,
+    gelu,
+    gelu_tanh,
+    log_sigmoid,
+    mish,
+    selu,
+    sigmoid,
+    silu,
+    soft_sign,
+    softplus,
+    squareplus,
+    tanh,
+    tanh_shrink,
+)
+
+_PIECES = (
+    identity, relu, relu6, leaky_relu, prelu, rrelu, threshold, hard_tanh, hard_sigmoid, hard_silu,
+    sparse_sigmoid, sparse_plus, hard_shrink, soft_shrink,
+)  # fmt: skip
+_SMOOTH = (
+    sigmoid, log_sigmoid, tanh, tanh_shrink, soft_sign, exponential, elu, celu, selu, softplus,
+    squareplus, silu, mish, gelu, gelu_tanh,
+)  # fmt: skip
+_GROUPS = (softmax, softmin, log_softmax, sparsemax, maxout, glu)
+
+ACTIVATIONS: dict[str, Callable[..., jax.Array]] = {
+    f.__name__: f for f in (*_PIECES, *_SMOOTH, *_GROUPS)
+}

@@ -1,0 +1,67 @@
+"""Activations that mix the features of an example: they act along the last axis."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from nnlab.errors import UsageError
+
+Features = Float[Array, "*batch features"]
+Fewer = Float[Array, "*batch outputs"]
+
+
+def softmax(x: Features) -> Features:
+    """f(x) = exp(x) / sum exp(x): probabilities, all positive."""
+    return jax.nn.softmax(x)
+
+
+def softmin(x: Features) -> Features:
+    """f(x) = softmax(-x)."""
+    return jax.nn.softmax(-x)
+
+
+def log_softmax(x: Features) -> Features:
+    """f(x) = x - log sum exp(x)."""
+    return jax.nn.log_softmax(x)
+
+
+def sparsemax(x: Features) -> Features:
+    """f(x) = argmin_p |p - x|^2 over probabilities p: many of them exactly 0.
+
+    p = max(x - tau, 0), with tau = (sum_S x - 1) / |S| over the support S, which is the longest
+    run of largest entries with 1 + k x_(k) > sum_{j <= k} x_(j).
+    Source: Martins & Astudillo (2016), algorithm 1.
+    """
+    x = x - jax.lax.stop_gradient(jnp.max(x, axis=-1, keepdims=True))
+    z = jax.lax.stop_gradient(jnp.flip(jnp.sort(x, axis=-1), axis=-1))
+    k = jnp.arange(1, x.shape[-1] + 1).astype(x.dtype)
+    in_support = 1 + z * jnp.broadcast_to(k, z.shape) > jnp.cumsum(z, axis=-1)
+    smallest = jnp.min(jnp.where(in_support, z, jnp.inf), axis=-1, keepdims=True)
+    support = x >= smallest  # found without a gradient, so that no sort is differentiated
+    size = jnp.sum(support, axis=-1, keepdims=True).astype(x.dtype)
+    tau = (jnp.sum(jnp.where(support, x, 0), axis=-1, keepdims=True) - 1) / size
+    return jnp.where(support, x - tau, 0)
+
+
+def maxout(x: Features, pieces: int = 2) -> Fewer:
+    """The largest of each `pieces` neighbouring features: [..., pieces m] -> [..., m].
+
+    Source: Goodfellow et al. (2013).  Raises UsageError unless `pieces` divides the features.
+    """
+    *batch, features = x.shape
+    if pieces < 1 or features % pieces:
+        raise UsageError(
+            f"maxout of {pieces} pieces got {features} features; give it a multiple of the pieces"
+        )
+    return jnp.max(x.reshape(*batch, features // pieces, pieces), axis=-1)
+
+
+def glu(x: Features) -> Fewer:
+    """f(a, b) = a sigmoid(b) of the two halves of the features.  Source: Dauphin et al. (2017).
+
+    Raises UsageError for an odd number of features.
+    """
+    if x.shape[-1] % 2:
+        raise UsageError(f"glu got {x.shape[-1]} features; give it an even number")
+    a, b = jnp.split(x, 2, axis=-1)
+    return a * jax.nn.sigmoid(b)

@@ -1,0 +1,98 @@
+"""Activations that bend: sigmoids, exponential units and smooth rectifiers, each unit by itself."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from nnlab.types import Number
+
+X = Float[Array, "*shape"]
+
+# the fixed point of Klambauer et al. (2017): mean 0 and variance 1 map to themselves
+SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
+
+
+def sigmoid(x: X) -> X:
+    """f(x) = 1 / (1 + exp(-x)), from 0 to 1."""
+    return jax.nn.sigmoid(x)
+
+
+def log_sigmoid(x: X) -> X:
+    """f(x) = log sigmoid(x) = -softplus(-x)."""
+    return jax.nn.log_sigmoid(x)
+
+
+def tanh(x: X) -> X:
+    """f(x) = (exp(x) - exp(-x)) / (exp(x) + exp(-x)), from -1 to 1."""
+    return jnp.tanh(x)
+
+
+def tanh_shrink(x: X) -> X:
+    """f(x) = x - tanh(x), close to x^3 / 3 around 0."""
+    return x - jnp.tanh(x)
+
+
+def soft_sign(x: X) -> X:
+    """f(x) = x / (1 + |x|), from -1 to 1.  Source: Bergstra et al. (2009)."""
+    return x / (1 + jnp.abs(x))
+
+
+def exponential(x: X) -> X:
+    """f(x) = exp(x), which overflows float32 above 88.7."""
+    return jnp.exp(x)
+
+
+def elu(x: X, alpha: Number = 1.0) -> X:
+    """f(x) = x for x > 0, alpha (exp(x) - 1) below.  Source: Clevert et al. (2016)."""
+    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0)))
+
+
+def celu(x: X, alpha: Number = 1.0) -> X:
+    """f(x) = x for x > 0, alpha (exp(x / alpha) - 1) below.  Source: Barron (2017)."""
+    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0) / alpha))
+
+
+def selu(x: X) -> X:
+    """f(x) = 1.0507 elu(x, 1.6733), which keeps mean 0 and variance 1.
+
+    Source: Klambauer et al. (2017).
+    """
+    return SELU_SCALE * elu(x, SELU_ALPHA)
+
+
+def softplus(x: X, beta: Number = 1.0) -> X:
+    """f(x) = log(1 + exp(beta x)) / beta.  Source: Dugas et al. (2000)."""
+    return jax.nn.softplus(beta * x) / beta
+
+
+def squareplus(x: X, b: Number = 4.0) -> X:
+    """f(x) = (x + sqrt(x^2 + b)) / 2, for b > 0.  Source: Barron (2021)."""
+    root = jnp.sqrt(jnp.square(x) + b)
+    return jnp.where(x >= 0, (x + root) / 2, b / (2 * (root + jnp.abs(x))))  # nothing cancels
+
+
+def silu(x: X, beta: Number = 1.0) -> X:
+    """f(x) = x sigmoid(beta x), also called swish.
+
+    Sources: Elfwing et al. (2017); Ramachandran et al. (2017) for beta.
+    """
+    return x * jax.nn.sigmoid(beta * x)
+
+
+def mish(x: X) -> X:
+    """f(x) = x tanh(softplus(x)).  Source: Misra (2019)."""
+    return x * jnp.tanh(jax.nn.softplus(x))
+
+
+def gelu(x: X) -> X:
+    """f(x) = x Phi(x), Phi the normal distribution function.  Source: Hendrycks & Gimpel (2016).
+
+    The exact form, which is torch's and keras's default; jax's default is gelu_tanh.
+    """
+    return jax.nn.gelu(x, approximate=False)
+
+
+def gelu_tanh(x: X) -> X:
+    """f(x) = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2: gelu within 5e-4."""
+    return jax.nn.gelu(x, approximate=True)

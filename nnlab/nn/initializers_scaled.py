@@ -1,0 +1,137 @@
+"""Initializers whose variance follows the fan: Var w = gain^2 / fan.
+
+`gain` means the same everywhere: the standard deviation is gain / sqrt(fan), so a gain from
+`nnlab.nn.gains` fits any of them.  Each library's words keep that library's meaning:
+
+    xavier, he                  the lecture's plain normals over fan_in
+    glorot_*, he_*, lecun_*     jax's, flax's and keras's; their normals are cut at 2 standard
+                                deviations and rescaled to the stated variance
+    xavier_*, kaiming_*         torch's, whose normals are plain (jax uses these words for its own
+                                glorot_* and he_*)
+
+`axes` says where inputs and outputs are; the default reads [..., in, out].
+"""
+
+import math
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from nnlab.errors import unknown
+from nnlab.nn.fans import KERNEL, Axes, Mode, fan
+from nnlab.types import Initializer, Number, PRNGKey, Shape
+
+Distribution = Literal["truncated_normal", "normal", "uniform"]
+
+SQRT2 = math.sqrt(2.0)
+# the standard deviation of N(0, 1) cut to [-2, 2]: 1 - 2 * 2 phi(2) / (Phi(2) - Phi(-2)), rooted
+CUT_STD = math.sqrt(1.0 - 4.0 * math.exp(-2.0) / math.sqrt(2.0 * math.pi) / math.erf(SQRT2))
+
+
+def variance_scaling(
+    scale: Number = 1.0,
+    mode: Mode | str = "fan_in",
+    distribution: Distribution | str = "truncated_normal",
+    axes: Axes = KERNEL,
+) -> Initializer:
+    """Any distribution with variance scale / fan: every other initializer here is a case of it.
+
+    normal: z sqrt(v); truncated_normal: z sqrt(v) / 0.8796 with |z| < 2; uniform: u sqrt(3 v) with
+    u in [-1, 1).  Equal to jax's of the same name, bit for bit.
+    """
+    if distribution not in ("truncated_normal", "normal", "uniform"):
+        raise unknown("distribution", distribution, ("truncated_normal", "normal", "uniform"))
+
+    def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
+        variance = jnp.asarray(scale / fan(shape, mode, axes), dtype)
+        if distribution == "normal":
+            return jax.random.normal(key, shape, dtype) * jnp.sqrt(variance)
+        if distribution == "uniform":
+            return jax.random.uniform(key, shape, dtype, -1.0) * jnp.sqrt(3 * variance)
+        std = jnp.sqrt(variance) / jnp.asarray(CUT_STD, dtype)
+        return jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype) * std
+
+    return init
+
+
+def xavier(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
+    """The lecture's Xavier: a plain normal of standard deviation gain / sqrt(fan_in).
+
+    Keeps the variance of a linear or small tanh layer.  Source: Saito, Deep Learning from Scratch
+    (2016), section 6.2, after Glorot & Bengio (2010).
+    """
+    return variance_scaling(gain * gain, "fan_in", "normal", axes)
+
+
+def he(gain: Number = SQRT2, axes: Axes = KERNEL) -> Initializer:
+    """He's: a plain normal of standard deviation sqrt(2 / fan_in), which keeps ReLU's variance.
+
+    Source: He et al. (2015), eq. 10.
+    """
+    return variance_scaling(gain * gain, "fan_in", "normal", axes)
+
+
+def glorot_normal(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
+    """Truncated normal over the mean of both fans.  Source: Glorot & Bengio (2010), eq. 12."""
+    return variance_scaling(gain * gain, "fan_avg", "truncated_normal", axes)
+
+
+def glorot_uniform(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
+    """Uniform on ±gain sqrt(6 / (fan_in + fan_out)).  Source: Glorot & Bengio (2010), eq. 16."""
+    return variance_scaling(gain * gain, "fan_avg", "uniform", axes)
+
+
+def he_normal(gain: Number = SQRT2, axes: Axes = KERNEL) -> Initializer:
+    """Truncated normal of standard deviation sqrt(2 / fan_in), made for ReLU."""
+    return variance_scaling(gain * gain, "fan_in", "truncated_normal", axes)
+
+
+def he_uniform(gain: Number = SQRT2, axes: Axes = KERNEL) -> Initializer:
+    """Uniform on ±sqrt(6 / fan_in), made for ReLU."""
+    return variance_scaling(gain * gain, "fan_in", "uniform", axes)
+
+
+def lecun_normal(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
+    """Truncated normal of standard deviation 1 / sqrt(fan_in), made for SELU and linear layers.
+
+    Source: LeCun et al., Efficient BackProp (1998), eq. 16.
+    """
+    return variance_scaling(gain * gain, "fan_in", "truncated_normal", axes)
+
+
+def lecun_uniform(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
+    """Uniform on ±sqrt(3 / fan_in), made for SELU and linear layers."""
+    return variance_scaling(gain * gain, "fan_in", "uniform", axes)
+
+
+def xavier_normal(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
+    """Torch's: a plain normal over the mean of both fans."""
+    return variance_scaling(gain * gain, "fan_avg", "normal", axes)
+
+
+def xavier_uniform(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
+    """Torch's: uniform on ±gain sqrt(6 / (fan_in + fan_out)), the same as glorot_uniform."""
+    return glorot_uniform(gain, axes)
+
+
+def kaiming_normal(
+    gain: Number = SQRT2, mode: Mode | str = "fan_in", axes: Axes = KERNEL
+) -> Initializer:
+    """Torch's: a plain normal of standard deviation gain / sqrt(fan).
+
+    torch's slope a is the gain sqrt(2 / (1 + a^2)).  Source: He et al. (2015), eq. 15.
+    """
+    return variance_scaling(gain * gain, mode, "normal", axes)
+
+
+def kaiming_uniform(
+    gain: Number = SQRT2, mode: Mode | str = "fan_in", axes: Axes = KERNEL
+) -> Initializer:
+    """Torch's: uniform on ±gain sqrt(3 / fan)."""
+    return variance_scaling(gain * gain, mode, "uniform", axes)
+
+
+def torch_linear(axes: Axes = KERNEL) -> Initializer:
+    """What torch's Linear and Conv layers begin with: uniform on ±1 / sqrt(fan_in)."""
+    return variance_scaling(1 / 3, "fan_in", "uniform", axes)

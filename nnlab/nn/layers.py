@@ -1,0 +1,81 @@
+"""Layers on a batch: dense, dropout and batch normalisation, as pure functions."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from nnlab.errors import UsageError
+from nnlab.types import Number, PRNGKey
+
+
+class Running(NamedTuple):
+    """What batch normalisation remembers of the batches it has seen."""
+
+    mean: Float[Array, "features"]
+    var: Float[Array, "features"]
+
+
+def dense(
+    x: Float[Array, "batch inputs"],
+    w: Float[Array, "inputs outputs"],
+    b: Float[Array, "outputs"],
+) -> Float[Array, "batch outputs"]:
+    """An affine map of each example: y = x w + b."""
+    return x @ w + b[None, :]
+
+
+def dropout(key: PRNGKey, x: Float[Array, "*shape"], rate: Number) -> Float[Array, "*shape"]:
+    """Zeroes each entry with probability `rate` and divides the others by 1 - rate.
+
+    y = x / (1 - rate) where u >= rate, else 0, with u ~ U[0, 1): E y = x, rate 0 is the identity
+    exactly, rate 1 is zero.  Runs that share a key share u, so a higher rate drops a superset.
+    Source: Srivastava et al. (2014), section 10 (the inverted form).
+    """
+    if isinstance(rate, float | int) and not 0 <= rate <= 1:
+        raise UsageError(f"a dropout rate of {rate} came; it is a drop probability: try 0.5")
+    u = jax.random.uniform(key, x.shape, x.dtype)
+    kept = jnp.where(rate < 1, 1 - rate, 1)  # at rate 1 nothing is kept: any divisor but 0 will do
+    return jnp.where(u >= rate, x / kept.astype(x.dtype), 0)
+
+
+def running_init(features: int) -> Running:
+    """The statistics before the first batch: mean 0 and variance 1."""
+    return Running(jnp.zeros(features), jnp.ones(features))
+
+
+def batch_norm_train(
+    x: Float[Array, "batch features"],
+    scale: Float[Array, "features"],
+    shift: Float[Array, "features"],
+    running: Running,
+    momentum: Number = 0.9,
+    eps: Number = 1e-5,
+) -> tuple[Float[Array, "batch features"], Running]:
+    """Normalises each feature over the batch, and moves the running statistics towards it.
+
+    y = scale (x - m) / sqrt(v + eps) + shift, with m = mean x and v = mean (x - m)^2;
+    running' = momentum running + (1 - momentum) (m, v).
+    The biased v is used in both places, as in flax and keras; torch keeps v batch / (batch - 1) in
+    the running variance and calls 1 - momentum momentum.  Source: Ioffe & Szegedy (2015), alg. 1.
+    """
+    m = jnp.mean(x, axis=0)
+    v = jnp.mean(jnp.square(x - m[None, :]), axis=0)
+    moved = Running(
+        momentum * running.mean + (1 - momentum) * m,
+        momentum * running.var + (1 - momentum) * v,
+    )
+    return batch_norm_eval(x, scale, shift, Running(m, v), eps), moved
+
+
+def batch_norm_eval(
+    x: Float[Array, "batch features"],
+    scale: Float[Array, "features"],
+    shift: Float[Array, "features"],
+    running: Running,
+    eps: Number = 1e-5,
+) -> Float[Array, "batch features"]:
+    """Normalises each feature by given statistics: scale (x - mean) / sqrt(var + eps) + shift."""
+    factor = scale * jax.lax.rsqrt(running.var + eps)
+    return (x - running.mean[None, :]) * factor[None, :] + shift[None, :]

@@ -1,0 +1,56 @@
+"""Losses of one example with real outputs, averaged over its outputs; e = prediction - target."""
+
+import math
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from nnlab.types import Number, Scalar
+
+Outputs = Float[Array, "outputs"]
+
+
+def squared_error(prediction: Outputs, target: Outputs) -> Scalar:
+    """Mean of e^2."""
+    return jnp.mean(jnp.square(prediction - target))
+
+
+def half_squared_error(prediction: Outputs, target: Outputs) -> Scalar:
+    """Mean of e^2 / 2, whose gradient is e / outputs."""
+    return squared_error(prediction, target) / 2
+
+
+def absolute_error(prediction: Outputs, target: Outputs) -> Scalar:
+    """Mean of |e|, least at the median."""
+    return jnp.mean(jnp.abs(prediction - target))
+
+
+def huber(prediction: Outputs, target: Outputs, delta: Number = 1.0) -> Scalar:
+    """Mean of e^2 / 2 for |e| <= delta, delta (|e| - delta / 2) beyond.  Source: Huber (1964)."""
+    e = jnp.abs(prediction - target)
+    inner = jnp.minimum(e, delta)
+    return jnp.mean(jnp.square(inner) / 2 + delta * (e - inner))
+
+
+def log_cosh(prediction: Outputs, target: Outputs) -> Scalar:
+    """Mean of log cosh e: e^2 / 2 near 0, |e| - log 2 far out."""
+    e = prediction - target
+    return jnp.mean(jnp.logaddexp(e, -e)) - math.log(2)
+
+
+def quantile(prediction: Outputs, target: Outputs, level: Number = 0.5) -> Scalar:
+    """Mean of level d for d = target - prediction >= 0, (level - 1) d below: least at the quantile.
+
+    Source: Koenker & Bassett (1978).
+    """
+    d = target - prediction
+    return jnp.mean(jnp.maximum(level * d, (level - 1) * d))
+
+
+def cosine_distance(prediction: Outputs, target: Outputs, eps: Number = 1e-8) -> Scalar:
+    """1 - <p, t> / (max(|p|, eps) max(|t|, eps)), from 0 (same direction) to 2."""
+
+    def norm(v: Outputs) -> Scalar:
+        return jnp.sqrt(jnp.maximum(jnp.sum(jnp.square(v)), eps * eps))
+
+    return 1 - jnp.sum(prediction * target) / (norm(prediction) * norm(target))
