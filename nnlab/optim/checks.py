@@ -1,0 +1,36 @@
+"""The one place where a hyperparameter is looked at as a Python number.
+
+A traced value passes through untouched: what it holds is known only when the program runs, and a
+run that diverges is data.
+"""
+
+import math
+import numbers
+from typing import Any
+
+from nnlab.errors import UsageError
+
+FRACTIONS = {"momentum", "decay", "beta", "beta1", "beta2", "beta3"}
+NONNEGATIVE = {
+    "learning_rate", "weight_decay", "eps", "eps_root", "initial_accumulator", "threshold",
+    "clip", "max_norm", "ratio", "radius", "max_learning_rate", "min_norm", "trust",
+    "stddev", "l1", "l2", "min_step", "max_step", "bound",
+}  # fmt: skip
+
+
+def number(name: str, value: Any) -> Any:
+    """A Python or numpy number as a checked float; anything else (traced, schedule, flag) as it is.
+
+    Raises UsageError for NaN, for a fraction outside 0 <= x < 1 (momentum, decay, beta...) and for
+    a negative rate, decay or epsilon.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return value
+    x = float(value)
+    if math.isnan(x):
+        raise UsageError(f"{name} is NaN; it needs a number; check the computation it came from")
+    if name in FRACTIONS and not 0.0 <= x < 1.0:
+        raise UsageError(f"{name} is {x:g}; it needs 0 <= {name} < 1; try 0.9")
+    if name in NONNEGATIVE and x < 0.0:
+        raise UsageError(f"{name} is {x:g}; it needs {name} >= 0; try {-x:g}")
+    return x

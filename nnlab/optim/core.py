@@ -1,0 +1,189 @@
+"""An optimizer is a rule for one array: what it remembers at the start, and one step.
+
+    begin(w) -> s              the memory of an array of weights, a NamedTuple of arrays
+    step(g, s, h) -> (u, s)    the update for the gradient g, and the new memory
+
+`each` lifts such a rule to trees, and that is all the tree plumbing there is.  `whole` does the
+same for a rule that couples all arrays (through a norm, say): there w, g and u are trees.  In
+both, h has
+
+    h.beta1, h.eps, ...        the rule's hyperparameters, by the names given to `each`
+    h.t, h.count               the step's number, 1 for the first (counts=True): float, integer
+    h.w                        the weights
+
+A hyperparameter is a Python number, a traced scalar, or a schedule (count -> value, count 0 at the
+first step, as in optax); a rule with a schedule counts its steps.  Arithmetic and memory are at
+least float32, and the update comes back in the gradient's dtype; bfloat16 and float16 weights
+therefore keep float32 moments, where optax rounds them (.999 is 1 in bfloat16).  Weights and
+gradients are real.
+"""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from nnlab.errors import UsageError
+from nnlab.optim import checks
+from nnlab.types import Array, Int, Number, Params, PyTree
+
+Constant = Number | int | np.number
+"""A hyperparameter that is read once, at the beginning."""
+Rate = Number | int | np.number | Callable[..., Any]
+"""A hyperparameter that may also be a schedule: count -> value."""
+Mask = PyTree[Any] | Callable[[Params], PyTree[Any]] | None
+"""Which arrays: a tree of booleans (or a prefix of one), params -> such a tree, or None for all."""
+Begin = Callable[[Any], Any]
+Step = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+class State(NamedTuple):
+    """What the next step needs: how many steps were made (None if nobody asks), and the memory."""
+
+    t: Int[Array, ""] | None
+    memory: PyTree[Any]
+
+
+class Given(SimpleNamespace):
+    """What a step may read beside its gradient and memory."""
+
+    def __getattr__(self, name: str) -> Any:
+        what = {"w": "the weights: call update(grads, state, params)"}
+        raise UsageError(f"this optimizer reads {what.get(name, f'{name}: pass {name}=...')}")
+
+
+def each(begin: Begin, step: Step, *, counts: bool = False, **hyper: Any) -> Any:
+    """The transformation that applies a rule to every array on its own."""
+    read, counts = _reader(hyper, counts)
+
+    def init(params: Any) -> Any:
+        return State(_zero(counts), jax.tree.map(lambda w: begin(_wide(w)), params))
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        t, at = read(state.t)
+        gs, structure = jax.tree.flatten(updates)
+        ss = structure.flatten_up_to(state.memory)
+        ws = [None] * len(gs) if params is None else structure.flatten_up_to(params)
+        us, new = [], []
+        for g, s, w in zip(gs, ss, ws, strict=True):
+            u, s_next = step(_wide(g), s, at(_wide_dtype(g), {} if w is None else {"w": _wide(w)}))
+            us.append(u.astype(g.dtype))
+            new.append(s_next)
+        return structure.unflatten(us), State(t, structure.unflatten(new))
+
+    return optax.GradientTransformation(init, update)
+
+
+def whole(begin: Begin, step: Step, *, counts: bool = False, **hyper: Any) -> Any:
+    """The transformation that applies a rule to the whole tree, in the widest dtype of its arrays.
+
+    Keyword arguments of `update` (the loss as value=, ...) are read as h.value, ...
+    """
+    read, counts = _reader(hyper, counts)
+
+    def init(params: Any) -> Any:
+        return State(_zero(counts), begin(_common(params, _widest(params))))
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        t, at = read(state.t)
+        dtype = _widest(updates)
+        weights = {} if params is None else {"w": _common(params, dtype)}
+        told = {name: _cast(x, dtype) for name, x in extra.items()} | {"extra": extra}
+        u, memory = step(_common(updates, dtype), state.memory, at(dtype, told | weights))
+        return jax.tree.map(lambda u, g: u.astype(g.dtype), u, updates), State(t, memory)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+class Nothing(NamedTuple):
+    """The memory of a rule that has none."""
+
+
+def forgetful(_w: Any) -> Nothing:
+    """The beginning of a rule without memory."""
+    return Nothing()
+
+
+def descend(learning_rate: Rate) -> Any:
+    """Turns a direction into a step downhill: u = -learning_rate g."""
+    return each(
+        forgetful,
+        lambda g, s, h: (-h.learning_rate * g, s),
+        learning_rate=learning_rate,
+    )
+
+
+def chain(*parts: Any) -> Any:
+    """optax.chain of the parts that are not None."""
+    return optax.chain(*[part for part in parts if part is not None])
+
+
+def add_weights(weight_decay: Rate | None, mask: Mask = None) -> Any:
+    """Adds weight_decay w to what arrives, on the arrays that the mask names; None adds nothing."""
+    if weight_decay is None:
+        return None
+    plus = each(forgetful, lambda g, s, h: (g + h.weight_decay * h.w, s), weight_decay=weight_decay)
+    return plus if mask is None else only(plus, mask)
+
+
+def only(inner: Any, mask: Mask) -> Any:
+    """The transformation where the mask says True and nothing elsewhere; the mask may be traced."""
+    full = optax.with_extra_args_support(inner)
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        chosen = mask(updates if params is None else params) if callable(mask) else mask
+        u, state = full.update(updates, state, params, **extra)
+        return jax.tree.map(jnp.where, jax.tree.broadcast(chosen, u), u, updates), state
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+def _reader(hyper: dict[str, Any], counts: bool) -> tuple[Callable[..., Any], bool]:
+    """A function state.t -> (next t, numbers in a dtype), and whether steps are counted."""
+    known = {name: checks.number(name, value) for name, value in hyper.items()}
+    counts = counts or any(callable(value) for value in known.values())
+
+    def read(t: Any) -> tuple[Any, Callable[..., Given]]:
+        now = {name: value(t) if callable(value) else value for name, value in known.items()}
+        after = None if t is None else t + 1
+        if after is not None:
+            now["t"] = after
+
+        def at(dtype: Any, more: dict[str, Any]) -> Given:
+            numbers = {name: _cast(value, dtype) for name, value in now.items()}
+            return Given(**numbers, count=after, **more)
+
+        return after, at
+
+    return read, counts
+
+
+def _cast(value: Any, dtype: Any) -> Any:
+    """A traced number in the working dtype; Python numbers (weakly typed) and flags as they are."""
+    is_number = isinstance(value, jax.Array) and value.ndim == 0 and value.dtype != jnp.bool_
+    return value.astype(dtype) if is_number else value
+
+
+def _zero(counts: bool) -> Int[Array, ""] | None:
+    return jnp.zeros((), jnp.int32) if counts else None
+
+
+def _wide_dtype(x: Any) -> Any:
+    return x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.dtype(jnp.float32)
+
+
+def _wide(x: Any) -> Any:
+    return x.astype(_wide_dtype(x))
+
+
+def _widest(tree: PyTree[Any]) -> Any:
+    dtypes = [_wide_dtype(x) for x in jax.tree.leaves(tree)]
+    return max(dtypes, key=lambda d: jnp.finfo(d).bits, default=jnp.dtype(jnp.float32))
+
+
+def _common(tree: PyTree[Any], dtype: Any) -> PyTree[Any]:
+    return jax.tree.map(lambda x: x.astype(dtype), tree)

@@ -1,0 +1,246 @@
+"""Learning rates as functions of the step: schedule(count) -> rate, count 0 at the first step.
+
+Every number may be traced, and none decides a branch, so a sweep varies them freely.  `steps`
+counts optimizer steps; a phase of 0 steps is over at once.  Rates are in jax's default float.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from nnlab.types import Array, Flag, Int, Number, Scalar
+
+Count = int | Int[Array, ""] | Number
+Schedule = Callable[[Any], Scalar]
+
+
+def _floats(*numbers: Any) -> list[Array]:
+    return [jnp.asarray(x, float) for x in numbers]
+
+
+def _share(t: Array, begin: Array, steps: Array) -> Array:
+    """How much of a phase is over, from 0 to 1."""
+    running = jnp.clip((t - begin) / jnp.where(steps > 0, steps, 1), 0, 1)
+    return jnp.where(steps > 0, running, jnp.where(t >= begin, 1.0, 0.0))
+
+
+def _falling_cosine(share: Array) -> Array:
+    return 0.5 * (1 + jnp.cos(jnp.pi * share))
+
+
+def constant(value: Number) -> Schedule:
+    """The same rate at every step."""
+    return lambda _: jnp.asarray(value, float)
+
+
+def polynomial(
+    value: Number, end: Number, steps: Count, power: Number = 1.0, begin: Count = 0
+) -> Schedule:
+    """From value to end: (value - end) (1 - s)^power + end, s the share of `steps` gone."""
+
+    def schedule(count):
+        t, a, b, n, p, first = _floats(count, value, end, steps, power, begin)
+        return (a - b) * (1 - _share(t, first, n)) ** p + b
+
+    return schedule
+
+
+def linear(value: Number, end: Number, steps: Count, begin: Count = 0) -> Schedule:
+    """In a straight line from value to end."""
+    return polynomial(value, end, steps, 1.0, begin)
+
+
+warmup_constant = linear
+"""A straight line up from value to end, then end: `linear` by the name of its use."""
+
+
+def exponential(
+    value: Number,
+    steps: Count,
+    factor: Number,
+    begin: Count = 0,
+    staircase: Flag = False,
+    end: Number | None = None,
+) -> Schedule:
+    """A geometric curve, value factor^((t - begin) / steps), in stairs if asked, never past end."""
+
+    def schedule(count):
+        t, a, n, f, first = _floats(count, value, steps, factor, begin)
+        p = jnp.maximum(t - first, 0) / n
+        rate = a * f ** jnp.where(staircase, jnp.floor(p), p)
+        if end is None:
+            return rate
+        (bound,) = _floats(end)
+        return jnp.where(f < 1, jnp.maximum(rate, bound), jnp.minimum(rate, bound))
+
+    return schedule
+
+
+def step(value: Number, every: Count, factor: Number = 0.1) -> Schedule:
+    """Multiplies the rate by factor every `every` steps: value factor^floor(t / every)."""
+    return exponential(value, every, factor, staircase=True)
+
+
+def cosine(value: Number, steps: Count, end: Number = 0.0, power: Number = 1.0) -> Schedule:
+    """Half a cosine from value to end: (value - end) ((1 + cos(pi s)) / 2)^power + end.
+
+    The end is reached at t = steps, as in optax (torch: at steps - 1).
+    Source: Loshchilov and Hutter, ICLR (2017), eq. 5.
+    """
+
+    def schedule(count):
+        t, a, b, n, p, zero = _floats(count, value, end, steps, power, 0)
+        return (a - b) * _falling_cosine(_share(t, zero, n)) ** p + b
+
+    return schedule
+
+
+def inverse_time(value: Number, steps: Count = 1) -> Schedule:
+    """Value / (1 + t / steps): the rate of Robbins and Monro (1951)."""
+
+    def schedule(count):
+        t, a, n = _floats(count, value, steps)
+        return a / (1 + t / n)
+
+    return schedule
+
+
+def inverse_sqrt(value: Number, warmup: Count = 1) -> Schedule:
+    """Up in a line to value at t = warmup, then value sqrt(warmup / t).
+
+    Source: Vaswani et al., NeurIPS (2017), section 5.3.
+    """
+
+    def schedule(count):
+        t, a, n = _floats(count, value, warmup)
+        late = jnp.sqrt(n / jnp.maximum(t, jnp.maximum(n, 1)))
+        return a * jnp.where(t < n, t / jnp.maximum(n, 1), late)
+
+    return schedule
+
+
+def piecewise_constant(
+    value: Number, boundaries: Sequence[Count], scales: Sequence[Number]
+) -> Schedule:
+    """Multiplies the rate by scales[i] from step boundaries[i] on."""
+
+    def schedule(count):
+        t, rate = _floats(count, value)
+        for boundary, scale in zip(boundaries, scales, strict=True):
+            b, s = _floats(boundary, scale)
+            rate = rate * jnp.where(t >= b, s, 1)
+        return rate
+
+    return schedule
+
+
+def piecewise_interpolate(
+    value: Number,
+    boundaries: Sequence[Count],
+    scales: Sequence[Number],
+    cosine: Flag = False,
+) -> Schedule:
+    """Like piecewise_constant with straight lines (or half cosines) between the boundaries."""
+
+    def schedule(count):
+        t, rate, left = _floats(count, value, 0)
+        level = rate
+        for boundary, scale in zip(boundaries, scales, strict=True):
+            right, s = _floats(boundary, scale)
+            share = _share(t, left, right - left)
+            share = jnp.where(cosine, 1 - _falling_cosine(share), share)
+            rate = rate + (s - 1) * level * share
+            level, left = s * level, right
+        return rate
+
+    return schedule
+
+
+def linear_onecycle(
+    peak: Number,
+    steps: Count,
+    start: Number = 0.3,
+    final: Number = 0.85,
+    divisor: Number = 25.0,
+    final_divisor: Number = 1e4,
+) -> Schedule:
+    """Up from peak / divisor, down again by `final`, then to a final_divisor-th, in straight lines.
+
+    start and final are shares of `steps`, rounded down to a step.
+    Source: Smith and Topin, arXiv:1708.07120.
+    """
+    n, a, b, d, f = _floats(steps, start, final, divisor, final_divisor)
+    corners = [jnp.floor(a * n), jnp.floor(b * n), n]
+    return piecewise_interpolate(jnp.asarray(peak, float) / d, corners, [d, 1 / d, 1 / f])
+
+
+def cosine_onecycle(
+    peak: Number,
+    steps: Count,
+    start: Number = 0.3,
+    divisor: Number = 25.0,
+    final_divisor: Number = 1e4,
+) -> Schedule:
+    """Up from peak / divisor to the peak, then down again, in half cosines.
+
+    The end is peak / (divisor final_divisor).
+    Source: Smith and Topin, arXiv:1708.07120.
+    """
+    n, a, d, f = _floats(steps, start, divisor, final_divisor)
+    scales = [d, 1 / (d * f)]
+    return piecewise_interpolate(
+        jnp.asarray(peak, float) / d, [jnp.floor(a * n), n], scales, cosine=True
+    )
+
+
+def join(schedules: Sequence[Schedule], boundaries: Sequence[Count]) -> Schedule:
+    """One schedule after another; each counts from its own boundary."""
+
+    def schedule(count):
+        (t,) = _floats(count)
+        rate = schedules[0](t)
+        for boundary, following in zip(boundaries, schedules[1:], strict=True):
+            (b,) = _floats(boundary)
+            rate = jnp.where(t < b, rate, following(t - b))
+        return rate
+
+    return schedule
+
+
+def warmup_cosine(
+    start: Number,
+    peak: Number,
+    warmup: Count,
+    steps: Count,
+    end: Number = 0.0,
+    power: Number = 1.0,
+) -> Schedule:
+    """A straight line up to the peak in `warmup` steps, then half a cosine to end at `steps`."""
+    n, first = _floats(steps, warmup)
+    return join([linear(start, peak, warmup), cosine(peak, n - first, end, power)], [warmup])
+
+
+def warmup_exponential(
+    start: Number,
+    peak: Number,
+    warmup: Count,
+    steps: Count,
+    factor: Number,
+    begin: Count = 0,
+    staircase: Flag = False,
+    end: Number | None = None,
+) -> Schedule:
+    """A straight line up to the peak in `warmup` steps, then `exponential` from there."""
+    decay = exponential(peak, steps, factor, begin, staircase, end)
+    return join([linear(start, peak, warmup), decay], [warmup])
+
+
+def sgdr(cycles: Sequence[Mapping[str, Any]]) -> Schedule:
+    """Warm restarts: one `warmup_cosine(**cycle)` after another, each lasting its own `steps`.
+
+    Source: Loshchilov and Hutter, ICLR (2017).
+    """
+    ends = [cycle["steps"] for cycle in cycles[:-1]]
+    boundaries = [sum(ends[: k + 1]) for k in range(len(ends))]
+    return join([warmup_cosine(**cycle) for cycle in cycles], boundaries)

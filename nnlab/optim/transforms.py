@@ -1,0 +1,84 @@
+"""Penalties and constraints on the weights, before or after an optimizer in optax.chain."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from nnlab.optim.core import Mask, Rate, add_weights, each, forgetful, only
+from nnlab.types import Params, PyTree
+
+
+def matrices(params: Params) -> PyTree[bool]:
+    """True for arrays of rank two or more: weight matrices and kernels, not biases or scales."""
+    return jax.tree.map(lambda w: w.ndim >= 2, params)
+
+
+def _on(inner: Any, mask: Mask) -> Any:
+    return inner if mask is None else only(inner, mask)
+
+
+def l2(weight_decay: Rate, mask: Mask = matrices) -> Any:
+    """The gradient of weight_decay |w|^2 / 2, added before the optimizer: g + weight_decay w.
+
+    By default on the arrays of `matrices`; mask=None takes every array.
+    """
+    return add_weights(weight_decay, mask)
+
+
+def l1(strength: Rate, mask: Mask = matrices) -> Any:
+    """The subgradient of strength |w|_1, added before the optimizer: g + strength sign(w)."""
+    return elastic_net(strength, 0.0, mask)
+
+
+def elastic_net(l1: Rate, l2: Rate, mask: Mask = matrices) -> Any:
+    """Both penalties: g + l1 sign(w) + l2 w.
+
+    Source: Zou and Hastie, J. R. Stat. Soc. B 67 (2005).
+    """
+
+    def step(g, s, h):
+        return g + h.l1 * jnp.sign(h.w) + h.l2 * h.w, s
+
+    return _on(each(forgetful, step, l1=l1, l2=l2), mask)
+
+
+def decoupled_weight_decay(
+    weight_decay: Rate, learning_rate: Rate = 1.0, mask: Mask = matrices
+) -> Any:
+    """Shrinks the weights beside the optimizer's step, after it: u - learning_rate weight_decay w.
+
+    With the optimizer's own learning_rate this makes AdamW of Adam; with 1 it is the paper's decay,
+    independent of the rate.  Source: Loshchilov and Hutter, ICLR (2019), algorithm 2.
+    """
+
+    def step(u, s, h):
+        return u - h.learning_rate * h.weight_decay * h.w, s
+
+    return _on(each(forgetful, step, weight_decay=weight_decay, learning_rate=learning_rate), mask)
+
+
+def max_norm(radius: Rate, mask: Mask = matrices) -> Any:
+    """After the optimizer: the step ends on the ball |w_j| <= radius for each unit j (last axis).
+
+    Source: Srebro, Rennie and Jaakkola, NeurIPS (2004); Srivastava et al., JMLR 15 (2014), section
+    5.1.
+    """
+
+    def step(u, s, h):
+        there = h.w + u
+        axes = tuple(range(there.ndim - 1))
+        length = jnp.sqrt(jnp.sum(there**2, axes, keepdims=True))
+        inside = there * jnp.minimum(1, h.radius / jnp.maximum(length, h.radius))
+        return jnp.where(length > h.radius, inside - h.w, u), s
+
+    return _on(each(forgetful, step, radius=radius), mask)
+
+
+def keep_nonnegative(mask: Mask = None) -> Any:
+    """After the optimizer: weights that would fall below 0 stop at 0."""
+
+    def step(u, s, h):
+        return jnp.where(h.w + u < 0, -h.w, u), s
+
+    return _on(each(forgetful, step), mask)

@@ -1,0 +1,305 @@
+"""Transformations around an optimizer that change its gradient, its rhythm or its weights."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from nnlab import trees
+from nnlab.optim.core import Constant, Rate, whole
+from nnlab.types import Array, Int, Number, Params, PyTree, Scalar
+
+
+def _where(condition: Any, yes: PyTree[Any], no: PyTree[Any]) -> PyTree[Any]:
+    return trees.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
+class Wealth(NamedTuple):
+    """The base optimizer's state, the first weights; per decay reward, bound, variance, scale."""
+
+    base: Any
+    start: Params
+    r: Array
+    m: Array
+    v: Array
+    s: Array
+
+
+def mechanize(
+    optimizer: Any,
+    weight_decay: Rate = 0.01,
+    eps: Rate = 1e-8,
+    initial_scale: Constant = 1e-6,
+    decays: int = 6,
+) -> Any:
+    """Mechanic learns the scale of an optimizer's total step.
+
+    w = w_0 + sum(s) (sum of its updates).
+    Each of `decays` bettors, with memory 1 - 10^-k, bets on c = <g', (w_0 - w) / sum(s)>:
+    m <- max(b m, |c| + eps), v <- b^2 v + c^2, r <- b r + s clip(c, -m, m),
+    s = (initial_scale m / decays + max(r, 0)) / (sqrt(v) + eps);
+    g' = g + weight_decay sum(s) |g| / |w| w.  Source: Cutkosky, Defazio and Mehta, NeurIPS (2023).
+    """
+    inner = optax.with_extra_args_support(optimizer)
+
+    def begin(w):
+        zero = jnp.zeros(decays, trees.norm(w).dtype)
+        scale = jnp.full_like(zero, initial_scale)
+        return Wealth(inner.init(w), w, r=zero, m=zero, v=zero, s=scale)
+
+    def step(g, s, h):
+        u, base = inner.update(g, s.base, h.w, **h.extra)
+        total = jnp.sum(s.s)
+        decay = h.weight_decay * total * trees.norm(g) / (trees.norm(h.w) + h.eps)
+        pulled = trees.map(lambda g, w: g + decay * w, g, h.w)
+        path = trees.map(lambda a, w: (a - w) / (total + h.eps), s.start, h.w)
+        c = trees.dot(pulled, path)
+        b = jnp.asarray([1 - 0.1**k for k in range(1, decays + 1)], c.dtype)
+        r = b * s.r + jnp.clip(c, -s.m, s.m) * s.s
+        m = jnp.maximum(b * s.m, jnp.abs(c) + h.eps)
+        v = b**2 * s.v + c**2
+        scale = (h.initial_scale / decays * m + jnp.maximum(r, 0)) / (jnp.sqrt(v) + h.eps)
+        far = jnp.sum(scale)
+        out = trees.map(lambda a, p, u, w: a - far * (p - u) - w, s.start, path, u, h.w)
+        return out, Wealth(base, s.start, r, m, v, scale)
+
+    return whole(begin, step, weight_decay=weight_decay, eps=eps, initial_scale=initial_scale)
+
+
+class Climb(NamedTuple):
+    """The optimizer's state, the weights before the climb and how many climbing steps were made."""
+
+    base: Any
+    home: Params
+    climbed: Int[Array, ""]
+
+
+def sam(
+    optimizer: Any,
+    radius: Rate = 0.05,
+    period: int | Int[Array, ""] = 2,
+    opaque: bool = False,
+) -> Any:
+    """SAM descends with the gradient of the worst place nearby, w + radius g / |g|.
+
+    Transparent, `update` alternates: period - 1 calls climb, the next one returns home and steps.
+    Opaque, one call does both and needs grad_fn=((weights, climb) -> gradient) in update.
+    Equal to optax.contrib.sam with the adversary chain(normalize(), sgd(radius)).
+    Source: Foret et al., ICLR (2021), algorithm 1.
+    """
+    inner = optax.with_extra_args_support(optimizer)
+
+    def begin(w):
+        return Climb(inner.init(w), None if opaque else w, jnp.zeros((), jnp.int32))
+
+    def up(g, h):
+        rate = h.radius / trees.norm(g)
+        return trees.map(lambda g: rate * g, g)
+
+    def transparent(g, s, h):
+        home = _where(s.climbed == 0, h.w, s.home)
+        arrived = s.climbed == period - 1
+        u, base = inner.update(g, s.base, home)
+        down = trees.map(lambda a, w, u: a - w + u, home, h.w, u)
+        base = _where(arrived, base, s.base)
+        climbed = ((s.climbed + 1) % period).astype(jnp.int32)
+        return _where(arrived, down, up(g, h)), Climb(base, home, climbed)
+
+    def direct(g, s, h):
+        def climb(k, place):
+            w, g = place
+            w = trees.map(jnp.add, w, up(g, h))
+            return w, h.grad_fn(w, k)
+
+        _, g = jax.lax.fori_loop(0, period - 1, climb, (h.w, g))
+        u, base = inner.update(g, s.base, h.w)
+        return u, Climb(base, None, s.climbed)
+
+    return whole(begin, direct if opaque else transparent, radius=radius)
+
+
+class Slow(NamedTuple):
+    """The optimizer's state, the slow weights and the steps since they moved."""
+
+    base: Any
+    slow: Params
+    since: Int[Array, ""]
+
+
+def lookahead(optimizer: Any, period: int | Int[Array, ""] = 5, share: Rate = 0.5) -> Any:
+    """Every `period` steps the weights fall back to slow <- slow + share (w - slow).
+
+    The slow weights live in the state, so that the model holds plain weights; optax.lookahead
+    carries both in the parameters.
+    Source: Zhang et al., NeurIPS (2019), algorithm 1.
+    """
+    inner = optax.with_extra_args_support(optimizer)
+
+    def begin(w):
+        return Slow(inner.init(w), w, jnp.zeros((), jnp.int32))
+
+    def step(g, s, h):
+        u, base = inner.update(g, s.base, h.w, **h.extra)
+        meet = s.since == period - 1
+        slow = trees.map(lambda a, w, u: a + h.share * (w + u - a), s.slow, h.w, u)
+        slow = _where(meet, slow, s.slow)
+        back = trees.map(jnp.subtract, slow, h.w)
+        since = ((s.since + 1) % period).astype(jnp.int32)
+        return _where(meet, back, u), Slow(base, slow, since)
+
+    return whole(begin, step, share=share)
+
+
+class Gathered(NamedTuple):
+    """The optimizer's state, the mean of the gradients since its last step and their number."""
+
+    base: Any
+    mean: Params
+    seen: Int[Array, ""]
+
+
+def accumulate(optimizer: Any, every: int | Int[Array, ""]) -> Any:
+    """Steps once per `every` calls, with the mean of their gradients; the other calls move nothing.
+
+    Equal to optax.MultiSteps; `every` may be traced.
+    """
+    inner = optax.with_extra_args_support(optimizer)
+
+    def begin(w):
+        return Gathered(inner.init(w), trees.zeros_like(w), jnp.zeros((), jnp.int32))
+
+    def step(g, s, h):
+        n = (s.seen + 1).astype(trees.norm(g).dtype)
+        mean = trees.map(lambda m, g: m + (g - m) / n, s.mean, g)
+        u, base = inner.update(mean, s.base, getattr(h, "w", None), **h.extra)
+        due = s.seen == every - 1
+        kept = trees.map(lambda m: jnp.where(due, 0, m), mean)
+        seen = ((s.seen + 1) % every).astype(jnp.int32)
+        return trees.map(lambda u: jnp.where(due, u, 0), u), Gathered(
+            _where(due, base, s.base), kept, seen
+        )
+
+    return whole(begin, step)
+
+
+class Health(NamedTuple):
+    """The optimizer's state, and how many calls in a row had a gradient that is not finite."""
+
+    base: Any
+    bad: Int[Array, ""]
+
+
+def apply_if_finite(optimizer: Any, patience: int | Int[Array, ""] = 0) -> Any:
+    """Skips a call whose gradient is not finite, at most `patience` times in a row.
+
+    Equal to optax.apply_if_finite.
+    """
+    inner = optax.with_extra_args_support(optimizer)
+
+    def begin(w):
+        return Health(inner.init(w), jnp.zeros((), jnp.int32))
+
+    def step(g, s, h):
+        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(g)]))
+        bad = jnp.where(finite, 0, s.bad + 1).astype(jnp.int32)
+        u, base = inner.update(g, s.base, h.w, **h.extra)
+        go = finite | (bad > patience)
+        return trees.map(lambda u: jnp.where(go, u, 0), u), Health(_where(go, base, s.base), bad)
+
+    return whole(begin, step)
+
+
+class WeightMean(NamedTuple):
+    """The sum, decaying, of the weights after each step."""
+
+    total: Params
+
+
+def average_weights(decay: Rate = 0.999) -> Any:
+    """Keeps a running mean of the weights that the updates lead to, and passes the updates on.
+
+    total <- decay total + (1 - decay)(w + u); stands last in a chain; read it with `averaged`.
+    Source: Polyak and Juditsky (1992); the exponential form: Tarvainen and Valpola, NeurIPS (2017).
+    """
+
+    def step(u, s, h):
+        mean = lambda a, w, u: h.decay * a + (1 - h.decay) * (w + u)  # noqa: E731
+        return u, WeightMean(trees.map(mean, s.total, h.w, u))
+
+    return whole(lambda w: WeightMean(trees.zeros_like(w)), step, counts=True, decay=decay)
+
+
+def averaged(state: Any, decay: Number) -> Params:
+    """The mean weights of `average_weights`: total / (1 - decay^t), unbiased from step one."""
+    known = 1 - decay ** state.t.astype(trees.norm(state.memory.total).dtype)
+    return trees.map(lambda x: x / known, state.memory.total)
+
+
+class Plateau(NamedTuple):
+    """The factor reached, the best loss, the window's mean; calls, stale means and rest so far."""
+
+    scale: Scalar
+    best: Scalar
+    mean: Scalar
+    calls: Int[Array, ""]
+    stale: Int[Array, ""]
+    rest: Int[Array, ""]
+
+
+def reduce_on_plateau(
+    factor: Rate = 0.1,
+    patience: int | Int[Array, ""] = 10,
+    rtol: Rate = 1e-4,
+    atol: Rate = 0.0,
+    cooldown: int | Int[Array, ""] = 0,
+    window: int | Int[Array, ""] = 1,
+    min_scale: Rate = 0.0,
+) -> Any:
+    """Multiplies updates by a scale that shrinks by `factor` whenever the loss has stopped falling.
+
+    The loss (value=loss in update) is averaged over `window` calls; a mean below (1 - rtol) best -
+    atol is progress; after `patience` means without it the scale shrinks, not below min_scale, and
+    `cooldown` means are not counted.  Equal to optax.contrib.reduce_on_plateau.
+    """
+
+    def begin(w):
+        one = jnp.ones_like(trees.norm(w))
+        zero = jnp.zeros((), jnp.int32)
+        return Plateau(one, jnp.full_like(one, jnp.inf), 0 * one, zero, zero, zero)
+
+    def step(g, s, h):
+        calls = s.calls + 1
+        n = calls.astype(s.mean.dtype)
+        mean = ((n - 1) * s.mean + h.value) / n
+        better = mean < (1 - h.rtol) * s.best - h.atol
+        stale = jnp.where(better, 0, s.stale + 1)
+        resting, tired = s.rest > 0, stale == patience
+        due = calls == window
+        smaller = jnp.maximum(jnp.where(tired, s.scale * h.factor, s.scale), h.min_scale)
+        rest = jnp.where(resting, s.rest - 1, jnp.where(tired, cooldown, 0))
+        new = Plateau(
+            scale=jnp.where(resting, s.scale, smaller),
+            best=jnp.where(better, mean, s.best),
+            mean=jnp.zeros_like(mean),
+            calls=jnp.zeros_like(calls),
+            stale=jnp.where(resting | tired, 0, stale).astype(jnp.int32),
+            rest=rest.astype(jnp.int32),
+        )
+        now = _where(due, new, s._replace(mean=mean, calls=calls))
+        return trees.map(lambda g: now.scale * g, g), now
+
+    return whole(begin, step, factor=factor, rtol=rtol, atol=atol, min_scale=min_scale)
+
+
+def by_name(choose: Callable[[str], bool]) -> Callable[[Params], PyTree[bool]]:
+    """A mask from parameters' names: choose("layers/0/bias") says whether that array takes part."""
+
+    def mask(params: Params) -> PyTree[bool]:
+        def name(path: Any) -> str:
+            return jax.tree_util.keystr(path, simple=True, separator="/")
+
+        return jax.tree_util.tree_map_with_path(lambda path, _: choose(name(path)), params)
+
+    return mask

@@ -1,0 +1,148 @@
+"""Optimizers that optax lacks, or has otherwise, against their papers transcribed in numpy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from optim_cases import KEY
+
+from nnlab.optim.averaging import asgd
+from nnlab.optim.dual import ftrl
+from nnlab.optim.private import noisy_sgd
+from nnlab.optim.shampoo import shampoo, soap
+from nnlab.optim.sign import rprop
+
+STEPS = 60
+rng = np.random.default_rng(0)
+A = np.diag([1.0, 0.1, 0.01]) + 0.05 * np.ones((3, 3))
+TARGET, START = rng.normal(size=(3, 2)), rng.normal(size=(3, 2))
+
+
+def slope(w):
+    """The gradient of <w - target, A (w - target)> / 2 over the columns."""
+    return A @ (w - TARGET)
+
+
+def ours(tx):
+    with jax.enable_x64(True):
+        w = jnp.asarray(START, jnp.float64)
+
+        def step(carry, _):
+            w, state = carry
+            g = jnp.asarray(A) @ (w - jnp.asarray(TARGET))
+            u, state = tx.update(g, state, w)
+            return (w + u, state), w + u
+
+        (_, state), path = jax.lax.scan(step, (w, tx.init(w)), length=STEPS)
+        return np.asarray(path), jax.tree.map(np.asarray, state)
+
+
+def test_rprop_follows_igel_and_huesken() -> None:
+    w, size, last = START.copy(), np.full_like(START, 0.1), np.zeros_like(START)
+    path = []
+    for _ in range(STEPS):
+        g = slope(w)
+        size = np.where(g * last > 0, np.minimum(size * 1.2, 50), size)
+        size = np.where(g * last < 0, np.maximum(size * 0.5, 1e-6), size)
+        g = np.where(g * last < 0, 0, g)
+        w, last = w - np.sign(g) * size, g
+        path.append(w)
+    np.testing.assert_allclose(ours(rprop(0.1))[0], path, rtol=1e-10)
+
+
+def test_asgd_follows_torch_and_averages_after_its_start() -> None:
+    lr, lambd, alpha, t0 = 0.3, 1e-2, 0.75, 20
+    w, mean, eta, mu, path = START.copy(), START.copy(), lr, 1.0, []
+    for t in range(1, STEPS + 1):
+        g = slope(w)
+        w = w * (1 - lambd * eta) - eta * g
+        mean = mean + (w - mean) * mu
+        eta = lr / (1 + lambd * lr * t) ** alpha
+        mu = 1 / max(1, t - t0)
+        path.append(w)
+    got, state = ours(asgd(lr, lambd, alpha, float(t0)))
+    np.testing.assert_allclose(got, path, rtol=1e-10)
+    np.testing.assert_allclose(state.memory.mean, mean, rtol=1e-10)
+
+
+@pytest.mark.parametrize("power", [0.5, 0.4])
+def test_ftrl_follows_mcmahan(power: float) -> None:
+    lr, l1, l2, beta = 0.5, 0.05, 0.01, 0.2
+    w, z, n, path = START.copy(), np.zeros_like(START), np.full_like(START, 0.1), []
+    for _ in range(STEPS):
+        g = slope(w)
+        sigma = ((n + g * g) ** power - n**power) / lr
+        z, n = z + g - sigma * w, n + g * g
+        shrunk = np.sign(z) * np.maximum(np.abs(z) - l1, 0)
+        w = -shrunk / ((beta + n**power) / lr + 2 * l2)
+        path.append(w)
+    got, _ = ours(ftrl(lr, l1, l2, power, beta=beta))
+    np.testing.assert_allclose(got, path, rtol=1e-9, atol=1e-12)
+
+
+def test_ftrl_penalty_makes_weights_exactly_zero() -> None:
+    got, _ = ours(ftrl(0.5, l1=100.0))
+    assert np.all(got[-1] == 0)
+
+
+def test_shampoo_follows_gupta_koren_singer() -> None:
+    def root(matrix, p):
+        size, vectors = np.linalg.eigh(matrix)
+        return vectors @ np.diag(size**p) @ vectors.T
+
+    w, path = START.copy(), []
+    left, right = 1e-3 * np.eye(3), 1e-3 * np.eye(2)
+    for _ in range(STEPS):
+        g = slope(w)
+        left, right = left + g @ g.T, right + g.T @ g
+        w = w - 0.1 * root(left, -0.25) @ g @ root(right, -0.25)
+        path.append(w)
+    np.testing.assert_allclose(ours(shampoo(0.1, eps=1e-3))[0], path, rtol=1e-8)
+
+
+def test_shampoo_of_a_rank_one_gradient_is_its_direction() -> None:
+    """As eps -> 0, (g g^T)^(-1/4) g (g^T g)^(-1/4) = U V^T."""
+    a, b = np.array([3.0, 4.0]) / 5, np.array([1.0, 2.0, 2.0]) / 3
+    g = jnp.asarray(7 * np.outer(a, b), jnp.float32)
+    tx = shampoo(1.0, eps=1e-4)
+    u, _ = tx.update(g, tx.init(g), g)
+    np.testing.assert_allclose(u, -np.outer(a, b), atol=2e-3)
+
+
+def test_soap_follows_vyas() -> None:
+    lr, b1, b2, every = 0.05, 0.9, 0.95, 5
+    w, m, v, path = START.copy(), np.zeros_like(START), np.zeros_like(START), []
+    left, right = np.zeros((3, 3)), np.zeros((2, 2))
+    for t in range(1, STEPS + 1):
+        g = slope(w)
+        left, right = b2 * left + (1 - b2) * g @ g.T, b2 * right + (1 - b2) * g.T @ g
+        if t == 1:
+            P, Q = np.linalg.eigh(left)[1], np.linalg.eigh(right)[1]
+        elif t % every == 0:
+            P, Q = np.linalg.qr(left @ P)[0], np.linalg.qr(right @ Q)[0]
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * (P.T @ g @ Q) ** 2
+        d = (P.T @ m @ Q) / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + 1e-8)
+        w = w - lr * P @ d @ Q.T
+        path.append(w)
+    np.testing.assert_allclose(ours(soap(lr, b1, b2, refresh=every))[0], path, rtol=1e-6)
+
+
+def test_noise_has_the_announced_variance_and_the_same_draw_at_the_same_step() -> None:
+    tx = noisy_sgd(1.0, KEY, eta=0.04, gamma=0.5)
+    w = jnp.zeros(40_000)
+    state = tx.init(w)
+    seen = []
+    for _ in range(4):
+        u, state = tx.update(w, state, w)
+        seen.append(np.asarray(u))
+    np.testing.assert_allclose([u.var() for u in seen], 0.04 / np.arange(1, 5) ** 0.5, rtol=0.03)
+    np.testing.assert_allclose([u.mean() for u in seen], 0, atol=5e-3)
+    assert abs(np.corrcoef(seen[0], seen[1])[0, 1]) < 0.02
+    np.testing.assert_array_equal(seen[0], tx.update(w, tx.init(w), w)[0])
+
+
+def test_noiseless_noisy_sgd_is_sgd() -> None:
+    plain = ours(optax.sgd(0.3))[0]
+    np.testing.assert_allclose(ours(noisy_sgd(0.3, KEY, eta=0.0))[0], plain, rtol=1e-12)
