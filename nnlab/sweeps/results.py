@@ -1,0 +1,358 @@
+"""What a sweep found: labelled arrays, and the questions people ask of them.
+
+Conventions, kept by every method.  An unfinished run (`diverged_at` = -1) is missing: it is left
+out of means and of n.  A diverged run is not missing: its loss is +inf, so the mean loss of a cell
+with a diverged seed is +inf and has no interval; its accuracy counts as recorded (about chance).
+Larger is better for metrics named *accuracy*, smaller for all others.  A metric with a history is
+taken at the last epoch unless `epoch` says otherwise.  Intervals are Student's t over seeds; with
+one seed they are NaN.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from nnlab.errors import UsageError, unknown
+from nnlab.sweeps.statistics import Interval, paired_interval, spacing, t_interval
+
+Names = str | Iterable[str]
+Epoch = int | Literal["all"] | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Results:
+    """Finished runs over labelled axes: [axis, ..., seed, epoch].
+
+    `dataset` holds one dimension per swept axis (or the single dimension "config" of a random
+    search, with the knobs as coordinates along it), then "seed", then "epoch".
+    """
+
+    dataset: xr.Dataset
+
+    def __post_init__(self) -> None:
+        if "seed" not in self.dataset.dims or "diverged_at" not in self.dataset:
+            raise UsageError(
+                "this dataset is not the result of a sweep; it needs a dimension 'seed' and a "
+                "variable 'diverged_at'; try Results.open on a results.nc that nnlab wrote"
+            )
+
+    def __getitem__(self, metric: str) -> xr.DataArray:
+        return self.dataset[metric if metric == "diverged_at" else self._metric(metric)]
+
+    def __repr__(self) -> str:
+        sizes = [f"{self.dataset.sizes[name]} {name}" for name in (*self.axes, "seed")]
+        epochs = f", {self.dataset.sizes['epoch']} epochs" if "epoch" in self.dataset.dims else ""
+        data = f", data {self.dataset.attrs['data']}" if "data" in self.dataset.attrs else ""
+        finished, diverged = int(self.finished.sum()), int(self.diverged.sum())
+        return (
+            f"Results: {self.finished.size:,} runs = {' × '.join(sizes)}{epochs}{data}; "
+            f"{finished:,} finished, {diverged:,} of them diverged\n"
+            f"  metrics: {', '.join(self.metrics)}"
+        )
+
+    # What is there -----------------------------------------------------------------------------
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the swept axes, in order, without seed and epoch."""
+        dims = (str(name) for name in self.dataset["diverged_at"].dims)
+        return tuple(name for name in dims if name != "seed")
+
+    @property
+    def knobs(self) -> tuple[str, ...]:
+        """The names of all that varies between configs: axes, and coordinates along them."""
+        along = (
+            str(name)
+            for name, coordinate in self.dataset.coords.items()
+            if coordinate.dims and set(coordinate.dims) <= set(self.axes)
+        )
+        named = [name for name in along if name not in self.axes and name != "config"]
+        return (*(name for name in self.axes if name != "config"), *named)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of what was measured."""
+        return tuple(str(name) for name in self.dataset.data_vars if name != "diverged_at")
+
+    @property
+    def headline(self) -> str:
+        """The metric to choose by: the best of what was measured on held-out validation data."""
+        order = ("val_accuracy", "val_loss", "train_loss")
+        usable = [m for m in order if m in self.metrics and bool(self.dataset[m].notnull().any())]
+        return (usable or [m for m in order if m in self.metrics] or list(self.metrics))[0]
+
+    @property
+    def finished(self) -> xr.DataArray:
+        """[..., seed], True where the run was trained to its end or diverged."""
+        return self.dataset["diverged_at"] >= 0
+
+    @property
+    def diverged(self) -> xr.DataArray:
+        """[..., seed], True where some epoch had a loss that is not finite."""
+        return self.dataset["diverged_at"] > 0
+
+    def labels(self, axis: str) -> np.ndarray:
+        """The values the user wrote along an axis or knob (0, 1, … where there are none)."""
+        if axis in self.dataset.dims and axis not in self.dataset.coords:
+            return np.arange(self.dataset.sizes[axis])
+        if axis not in (*self.axes, *self.knobs, "seed", "epoch"):
+            raise unknown("axis", axis, (*self.axes, *self.knobs, "seed", "epoch"))
+        return self.dataset[axis].values
+
+    def values(self, metric: str, epoch: Epoch = None) -> xr.DataArray:
+        """One number per run, under the conventions above; with epoch="all", its whole history."""
+        x = self[metric].astype(float)
+        if "loss" in metric:
+            x = x.where(np.isfinite(x), np.inf)
+        x = x.where(self.finished)
+        if "epoch" not in x.dims:
+            if epoch is not None:
+                raise UsageError(f"{metric} is measured once, after the end; leave out epoch")
+            return x
+        epochs = self.dataset["epoch"] if "epoch" in self.dataset.coords else x["epoch"] + 1
+        last = self.dataset["epochs"] if "epochs" in self.knobs else epochs[-1]
+        if epoch == "all":
+            return x.where(epochs <= last)
+        if epoch is not None and epoch not in epochs:
+            raise UsageError(
+                f"epoch {epoch} was not recorded; choose from {int(epochs[0])}..{int(epochs[-1])}"
+            )
+        place = np.searchsorted(epochs, last if epoch is None else epoch)
+        return x.isel(epoch=xr.DataArray(place, dims=np.ndim(place) * ("epochs",)), drop=True)
+
+    def sel(self, **choices: Any) -> "Results":
+        """The part of the results at the named values: `results.sel(optimizer="adam")`."""
+        places = {axis: self._place(axis, value) for axis, value in choices.items()}
+        return Results(self.dataset.isel(places))
+
+    # Questions ---------------------------------------------------------------------------------
+
+    def mean(
+        self, metric: str, over: Names = "seed", confidence: float = 0.95, epoch: Epoch = None
+    ) -> xr.Dataset:
+        """The mean over seeds, with its interval: variables mean, low, high, n.
+
+        Further axes in `over` are averaged inside each seed first, because runs of one seed share
+        their random numbers; the interval is over seeds all the same.
+        """
+        inner = self._over([name for name in _names(over) if name != "seed"])
+        x = self.values(metric, epoch).mean(inner, skipna=False)
+        where = self.finished.all(inner)
+        return _labelled(t_interval, confidence, where, x)
+
+    def difference(
+        self,
+        metric: str,
+        dim: str,
+        reference: Any,
+        confidence: float = 0.95,
+        epoch: Epoch = None,
+    ) -> xr.Dataset:
+        """Every value of an axis minus the reference value, paired by seed: mean, low, high, n."""
+        place = {dim: self._place(dim, reference)}
+        x, finished = self.values(metric, epoch), self.finished
+        y = x.isel(place, drop=True).broadcast_like(x).transpose(*x.dims)
+        where = finished & finished.isel(place, drop=True)
+        return _labelled(paired_interval, confidence, where, x, y)
+
+    def tuned(self, metric: str | None = None, over: Names | None = None) -> "Results":
+        """The results at the best place along the `over` axes, for each cell of the other axes.
+
+        The best place has the best mean of `metric` over seeds.  Candidates are compared on the
+        seeds that all of them finished; where there is no such seed, those with the most finished
+        seeds compete.  A mean that is not finite never wins; where no candidate is left, the chosen
+        coordinates are missing.  They stay as coordinates along the other axes.
+        """
+        metric, over = metric or self.headline, self._over(over)
+        if not over:
+            return self
+        shared = self.finished.all(over)
+        used = self.finished & (shared | ~shared.any("seed"))
+        n = used.sum("seed")
+        x = self.values(metric)
+        mean = x.where(used).mean("seed").where(~(x.isnull() & used).any("seed"))
+        score = mean if larger_is_better(metric) else -mean
+        score = score.where(np.isfinite(score) & (n == n.max(over)), -np.inf).transpose(..., *over)
+        rest, shape = score.dims[: -len(over)], score.shape[-len(over) :]
+        flat = score.values.reshape(*score.shape[: -len(over)], -1)
+        winner = np.unravel_index(flat.argmax(-1), shape)
+        places = {a: xr.DataArray(w, dims=rest) for a, w in zip(over, winner, strict=True)}
+        labelled = self.dataset.assign_coords({a: (a, self.labels(a)) for a in over})
+        chosen = labelled.isel(places).transpose(*rest, "seed", ...)
+        found = xr.DataArray(np.isfinite(flat.max(-1)), dims=rest)
+        return Results(
+            chosen.assign_coords({k: _where(found, chosen[k]) for k in self._along(over)})
+        )
+
+    def best(
+        self,
+        metric: str | None = None,
+        over: Names | None = None,
+        report: Names = (),
+        confidence: float = 0.95,
+    ) -> xr.Dataset:
+        """For each cell of the other axes, the best place along `over` (None: along all axes).
+
+        Variables: the chosen value of each axis in `over`, the metric with `_low` and `_high`, the
+        same for each metric in `report` (choose on validation data, report on test data), the
+        numbers `n` of finished and `diverged` of diverged seeds, and `at_border`: a chosen number
+        ends its axis (see `border`), so a better one may lie beyond.
+        """
+        metric, over = metric or self.headline, self._over(over)
+        chosen = self.tuned(metric, over)
+        n, at_border = chosen.finished.sum("seed"), chosen.finished.any("seed") & False
+        table: dict[str, xr.DataArray] = {}
+        for knob in self._along(over):
+            table[knob] = chosen.dataset[knob]
+            at_border = at_border | (self.border(knob, metric, table[knob]) != 0)
+        for name in dict.fromkeys((metric, *_names(report))):
+            m = chosen.mean(name, confidence=confidence)
+            table |= {name: m["mean"], f"{name}_low": m["low"], f"{name}_high": m["high"]}
+        table |= {"n": n, "diverged": chosen.diverged.sum("seed"), "at_border": at_border}
+        coordinates = {k: chosen.dataset[k].variable for k in chosen.knobs if k not in table}
+        coordinates |= {a: (a, chosen.labels(a)) for a in chosen.axes}
+        return xr.Dataset({k: v.variable for k, v in table.items()}, coordinates)
+
+    def border(self, knob: str, metric: str, chosen: xr.DataArray) -> xr.DataArray:
+        """-1 where a chosen number is the lower border of what was tried, 1 the upper, else 0.
+
+        On a grid that is its first or last value (a lower border of 0 is natural, not a limit).  In
+        a random search of 40 configs or more it is the outer tenth of the range, on the knob's own
+        scale, if the best twentieth of the configs, up to k = 5, all lie there: for a knob without
+        effect, a chance of 2 / 10^k.
+        """
+        tried = self.labels(knob)
+        number = np.issubdtype(tried.dtype, np.number) and np.unique(tried).size > 1
+        if knob == "config" or not number:
+            return xr.zeros_like(chosen, dtype=int)
+        if self.dataset[knob].dims == ("config",):
+            return xr.full_like(chosen, self._crowding(tried.astype(float), metric), dtype=int)
+        lower = (chosen == tried.min()) & (tried.min() != 0)
+        return (chosen == tried.max()).astype(int) - lower.astype(int)
+
+    def to_dataframe(self, epoch: Epoch = None) -> pd.DataFrame:
+        """Tidy: one row per run, a column per knob and metric; with epoch="all", per run and epoch.
+
+        The longer table leaves out what is measured once.
+        """
+        history = {m: "epoch" in self.dataset[m].dims for m in self.metrics}
+        kept = [m for m in self.metrics if history[m] or epoch != "all"]
+        columns = {m: self.values(m, epoch if history[m] else None) for m in kept}
+        table = xr.Dataset({**columns, "diverged_at": self.dataset["diverged_at"]})
+        return table.to_dataframe().reset_index()
+
+    # Storing -----------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> Path:
+        """Write one NetCDF file (compressed, replaced in one move) and return its path."""
+        path = Path(path)
+        draft = path.with_name(f".{path.name}.part")
+        clean = self.dataset.assign_attrs({k: _attribute(v) for k, v in self.dataset.attrs.items()})
+        encoding = {name: {"zlib": True, "complevel": 4} for name in clean.data_vars}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            clean.to_netcdf(draft, engine="h5netcdf", encoding=encoding)
+            draft.replace(path)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {path} ({error.strerror or error}); choose a folder you can write to"
+            ) from error
+        return path
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Results":
+        """Read what `save` wrote; a folder stands for the results.nc in it."""
+        path = Path(path) / "results.nc" if Path(path).is_dir() else Path(path)
+        if not path.exists():
+            raise UsageError(
+                f"there is no {path}; give the folder or results.nc of a finished sweep"
+            )
+        try:
+            return cls(xr.load_dataset(path, engine="h5netcdf"))
+        except OSError as error:
+            raise UsageError(f"{path} is not a NetCDF file that nnlab wrote") from error
+
+    # Names and places --------------------------------------------------------------------------
+
+    def _metric(self, name: str) -> str:
+        if name not in self.metrics:
+            raise unknown("metric", name, self.metrics)
+        return name
+
+    def _over(self, names: Names | None) -> list[str]:
+        over = list(self.axes) if names is None else _names(names)
+        for name in over:
+            if name not in self.axes:
+                raise unknown("axis", name, self.axes)
+        return over
+
+    def _along(self, axes: list[str]) -> list[str]:
+        """The axes, and the knobs that are coordinates along them."""
+        knobs = [k for k in self.knobs if k not in self.axes]
+        return axes + [k for k in knobs if set(self.dataset[k].dims) & set(axes)]
+
+    def _place(self, axis: str, value: Any) -> int:
+        """Where on an axis a value is; numbers match to a relative 1e-6."""
+        if axis not in (*self.axes, "seed"):
+            raise unknown("axis", axis, (*self.axes, "seed"))
+        labels = self.labels(axis)
+        numeric = np.issubdtype(labels.dtype, np.number) and isinstance(value, int | float)
+        same = np.isclose(labels, value, rtol=1e-6, atol=0) if numeric else labels == value
+        if not np.any(same):
+            raise unknown(axis.replace("_", " "), value, [str(label) for label in labels])
+        return int(np.flatnonzero(same)[0])
+
+    def _crowding(self, tried: np.ndarray, metric: str) -> int:
+        """-1 or 1 where the best configs all lie in that outer tenth of the range, else 0."""
+        mean = self.mean(metric)["mean"].values
+        score = np.where(np.isfinite(mean), mean if larger_is_better(metric) else -mean, -np.inf)
+        best = min(5, np.isfinite(score).sum() // 20)
+        if best < 2:
+            return 0
+        z = np.log(tried) if spacing(tried) == "log" else tried
+        top = ((z - z.min()) / (z.max() - z.min()))[np.argsort(-score)[:best]]
+        return int((top > 0.9).all()) - int((top < 0.1).all())
+
+
+def larger_is_better(metric: str) -> bool:
+    """True for accuracies; losses and errors are to be small."""
+    return "accuracy" in metric
+
+
+def _names(names: Names) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _labelled(
+    interval: Callable[..., Interval],
+    confidence: float,
+    finished: xr.DataArray,
+    *arrays: xr.DataArray,
+) -> xr.Dataset:
+    """Apply an interval over the seed axis and put the remaining labels back."""
+    samples = [a.transpose(..., "seed") for a in arrays]
+    x = samples[0]
+    where = finished.broadcast_like(x).transpose(*x.dims).values
+    found = interval(*(a.values for a in samples), confidence=confidence, where=where)
+    template = x.isel(seed=0, drop=True)
+    return xr.Dataset({name: template.copy(data=v) for name, v in found._asdict().items()})
+
+
+def _where(found: xr.DataArray, coordinate: xr.DataArray) -> xr.DataArray:
+    """The coordinate where something was found; elsewhere NaN for numbers and None for words."""
+    if bool(found.all()):
+        return coordinate
+    if np.issubdtype(coordinate.dtype, np.number):
+        return coordinate.where(found)
+    return coordinate.astype(object).where(found, None)
+
+
+def _attribute(value: Any) -> Any:
+    """A value that NetCDF can store: numbers and strings as they are, the rest as text."""
+    plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return value if plain else str(value)

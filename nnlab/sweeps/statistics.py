@@ -1,0 +1,92 @@
+"""Intervals over seeds, and how the values of an axis are spaced.
+
+Seeds are the independent repetitions, so every interval is Student's t over seeds.  A run
+that is missing is left out and counted out; a run that diverged is neither: its infinite
+loss makes the mean infinite and the interval undefined (NaN).  One run has no spread: its
+interval is undefined too, never zero.
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+
+from nnlab.errors import UsageError
+
+
+class Interval(NamedTuple):
+    """A mean with its confidence limits, and the number n of runs behind it."""
+
+    mean: NDArray
+    low: NDArray
+    high: NDArray
+    n: NDArray
+
+
+def t_interval(
+    x: ArrayLike,
+    confidence: float = 0.95,
+    axis: int = -1,
+    where: ArrayLike | None = None,
+) -> Interval:
+    """Student's interval for the mean of n independent, roughly normal values.
+
+    mean ± t s / sqrt(n), with s² = Σ (x - mean)² / (n - 1) and t the (1 + confidence) / 2
+    quantile of Student's distribution with n - 1 degrees of freedom.  `where` says which
+    values are present (by default, those that are not NaN).
+    Source: Student, "The probable error of a mean", Biometrika 6 (1908).
+    """
+    if not 0 < confidence < 1:
+        raise UsageError(
+            f"confidence came as {confidence:g}; it lies strictly between 0 and 1; try 0.95"
+        )
+    x = np.asarray(x, float)
+    present = ~np.isnan(x) if where is None else np.broadcast_to(np.asarray(where, bool), x.shape)
+    n = present.sum(axis)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        mean = np.where(present, x, 0.0).sum(axis) / n
+        deviation = np.where(present, x - np.expand_dims(mean, axis), 0.0)
+        variance = (deviation**2).sum(axis) / (n - 1)
+        half = stdtrit(n - 1.0, (1 + confidence) / 2) * np.sqrt(variance / n)
+        return Interval(mean, mean - half, mean + half, n)
+
+
+def paired_interval(
+    x: ArrayLike,
+    y: ArrayLike,
+    confidence: float = 0.95,
+    axis: int = -1,
+    where: ArrayLike | None = None,
+) -> Interval:
+    """The interval for the mean of x - y, where x_i and y_i share the seed i.
+
+    With common random numbers var(x - y) = var(x) + var(y) - 2 cov(x, y), so what the seed does
+    to both cancels.  A pair in which both losses are infinite has no difference: the mean is NaN.
+    Source: Law, Simulation Modeling and Analysis, 5th ed. (2015), section 11.2.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    present = ~(np.isnan(x) | np.isnan(y)) if where is None else where
+    with np.errstate(invalid="ignore"):
+        return t_interval(x - y, confidence, axis, present)
+
+
+Spacing = Literal["linear", "log", "symlog"]
+
+
+def spacing(values: ArrayLike) -> Spacing:
+    """The scale on which the values of a numeric axis lie most evenly.
+
+    "log": positive values over a decade or more, whose median is nearer to the geometric than to
+    the arithmetic middle of their range; "symlog": zero, and values spaced like that.
+    """
+    x = np.unique(np.asarray(values, float))
+    if x.size > 2 and x[0] == 0:
+        return "symlog" if spacing(x[1:]) == "log" else "linear"
+    if x.size < 2 or x[0] <= 0 or x[-1] / x[0] < 10 or not np.isfinite(x).all():
+        return "linear"
+
+    def from_middle(z: NDArray) -> float:
+        return abs((np.median(z) - z[0]) / (z[-1] - z[0]) - 0.5)
+
+    return "log" if from_middle(np.log(x)) <= from_middle(x) + 1e-9 else "linear"

@@ -1,0 +1,96 @@
+"""Intervals cover what they promise, and scales are what a reader would choose."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nnlab.errors import UsageError
+from nnlab.sweeps.statistics import paired_interval, spacing, t_interval
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+@pytest.mark.parametrize("confidence", [0.5, 0.95])
+def test_a_t_interval_covers_the_true_mean_as_often_as_its_confidence(n, confidence):
+    x = np.random.default_rng(n).normal(3.0, 2.0, (20_000, n))
+    found = t_interval(x, confidence)
+    covered = np.mean((found.low <= 3.0) & (found.high >= 3.0))
+    standard_error = np.sqrt(confidence * (1 - confidence) / 20_000)
+    assert abs(covered - confidence) < 4 * standard_error
+
+
+def test_a_t_interval_is_the_one_of_scipy():
+    x = np.array([0.91, 0.94, 0.93, 0.90, 0.95])
+    expected = stats.ttest_1samp(x, 0.0).confidence_interval(0.9)
+    found = t_interval(x, 0.9)
+    np.testing.assert_allclose([found.low, found.high], [expected.low, expected.high])
+    assert found.n == 5
+
+
+def test_one_run_has_a_mean_but_no_interval_and_no_run_has_neither():
+    one, none = t_interval([[0.7]]), t_interval([[np.nan, np.nan]])
+    assert one.mean == 0.7
+    assert one.n == 1
+    assert np.isnan([one.low, one.high]).all()
+    assert np.isnan([none.mean, none.low, none.high]).all()
+    assert none.n == 0
+
+
+def test_missing_runs_are_as_if_never_asked_for():
+    with_gaps = t_interval([1.0, np.nan, 2.0, 4.0, np.nan])
+    without = t_interval([1.0, 2.0, 4.0])
+    np.testing.assert_array_equal(with_gaps, without)
+
+
+def test_an_infinite_loss_makes_the_mean_infinite_and_the_interval_undefined():
+    found = t_interval([0.1, np.inf, 0.2])
+    assert found.mean == np.inf
+    assert np.isnan([found.low, found.high]).all()
+    assert found.n == 3
+
+
+def test_a_value_that_is_present_but_undefined_is_never_dropped():
+    found = t_interval([0.1, np.nan], where=[True, True])
+    assert np.isnan(found.mean)
+    assert found.n == 2
+
+
+def test_pairing_removes_the_noise_that_two_configs_share():
+    random = np.random.default_rng(0)
+    shared = random.normal(0.0, 1.0, 8)
+    x = shared + random.normal(0.3, 0.1, 8)
+    y = shared + random.normal(0.0, 0.1, 8)
+    paired = paired_interval(x, y)
+    unpaired = stats.ttest_ind(x, y).confidence_interval()
+    assert paired.high - paired.low < (unpaired.high - unpaired.low) / 4
+    np.testing.assert_allclose(paired.mean, x.mean() - y.mean())
+    assert paired.low > 0
+
+
+def test_two_infinite_losses_have_no_difference_and_still_count():
+    found = paired_interval([np.inf, 1.0], [np.inf, 2.0], where=[True, True])
+    assert np.isnan(found.mean)
+    assert found.n == 2
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 95])
+def test_confidence_lies_strictly_between_zero_and_one(confidence):
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        t_interval([1.0, 2.0], confidence)
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        (np.geomspace(1e-4, 1, 9), "log"),
+        ([0.001, 0.01], "log"),
+        (10 ** np.random.default_rng(0).uniform(-6, -2, 100), "log"),
+        (np.random.default_rng(0).uniform(0, 1, 100), "linear"),
+        (np.linspace(0.1, 1.0, 10), "linear"),
+        ([0.0, 0.25, 0.5], "linear"),
+        ([0.0, 1e-6, 1e-4, 1e-2], "symlog"),
+        ([-1.0, 10.0, 100.0], "linear"),
+        ([0.1], "linear"),
+    ],
+)
+def test_values_are_read_on_the_scale_on_which_they_lie_evenly(values, scale):
+    assert spacing(values) == scale
