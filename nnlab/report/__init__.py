@@ -1,0 +1,19 @@
+"""Results -> figures, tables, pages; the only place with matplotlib, loaded when first used."""
+
+from nnlab.report.cautions import cautions
+from nnlab.report.figures import heatmap, learning_curves, plot, response
+from nnlab.report.page import write
+from nnlab.report.table import configs, headline, leaders, ranking
+
+__all__ = [
+    "cautions",
+    "configs",
+    "headline",
+    "heatmap",
+    "leaders",
+    "learning_curves",
+    "plot",
+    "ranking",
+    "response",
+    "write",
+]

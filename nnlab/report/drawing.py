@@ -1,0 +1,213 @@
+"""The parts of a figure: series, panels, lines and dots, crosses, legend, small print."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from nnlab.report import style
+from nnlab.report.select import config_label
+from nnlab.report.style import capital, text, words
+from nnlab.sweeps.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CROSS: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 6, "markeredgewidth": 2}
+ROW = 9  # points between the crosses of two series
+
+
+class Series(NamedTuple):
+    """What is drawn in one look: positions along x, means and intervals, divergences."""
+
+    look: dict[str, Any]
+    at: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    diverged: np.ndarray
+
+
+class Panel(NamedTuple):
+    """The axes of a panel and what is drawn in them."""
+
+    ax: "Axes"
+    series: list[Series]
+
+
+def looks(results: Results, hue: str | None) -> dict[str, dict[str, Any]]:
+    """Label -> colour, marker and line of each hue: told apart without colour too."""
+    values = list(results.labels(hue)) if hue else [""]
+    if hue == "config":
+        labels = [config_label(results, i) for i in range(len(values))]
+        values = labels
+    else:
+        labels = [text(v) for v in values]
+    return {
+        label: {"color": colour, "marker": style.MARKERS[i % 7], "linestyle": style.LINES[i % 7]}
+        for i, (label, colour) in enumerate(zip(labels, style.colours(values), strict=True))
+    }
+
+
+def panels(
+    fig: "Figure",
+    results: Results,
+    table: xr.Dataset,
+    x: np.ndarray,
+    hue: str | None,
+    col: str | None,
+) -> list[Panel]:
+    """One panel per value of col, three to a row; its series, one per value of hue.
+
+    x holds the values along x; words stand at 0, 1, 2, …, with the hues side by side.
+    """
+    values = results.labels(col) if col else np.array([""])
+    columns = min(len(values), 3 if len(values) != 4 else 2)
+    rows = -(-len(values) // columns)
+    grid = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    made = []
+    for i, ax in enumerate(grid.flat):
+        if i >= len(values):
+            ax.remove()
+            continue
+        part = table.isel({col: i}) if col else table
+        if col:
+            ax.set_title(panel_title(col, values[i]), loc="left")
+        if i + columns >= len(values):
+            ax.tick_params(labelbottom=True)
+        made.append(Panel(ax, _series(results, part, x, hue)))
+    return made
+
+
+def panel_title(col: str, value: Any) -> str:
+    """The value of a panel, broken where it is long; a bare number or switch with its name."""
+    title = text(value) if isinstance(value, str) else f"{words(col)} {text(value)}"
+    return textwrap.fill(title, 22, max_lines=2, placeholder=" …")
+
+
+def title(y: str, x: str, col: str | None) -> str:
+    """What a figure shows, in words."""
+    return f"{capital(words(y))} by {words(x)}" + (f", per {words(col)}" if col else "")
+
+
+def _series(results: Results, table: xr.Dataset, x: np.ndarray, hue: str | None) -> list[Series]:
+    made = []
+    styles = list(looks(results, hue).values())
+    for i, look in enumerate(styles):
+        part = table.isel({hue: i}) if hue else table
+        mean, low, high, diverged = (part[k].values for k in ("mean", "low", "high", "diverged"))
+        if style.is_numeric(x):
+            order = np.argsort(x)
+            at, mean, low, high, diverged = (v[order] for v in (x, mean, low, high, diverged))
+        else:
+            at = np.arange(len(x)) + (i - (len(styles) - 1) / 2) * min(0.12, 0.7 / len(styles))
+        made.append(Series(look, at, mean, low, high, diverged))
+    return made
+
+
+def label_outer(fig: "Figure", made: Sequence[Panel], xlabel: str, ylabel: str) -> None:
+    """Name x below the lowest panels, and y left of the leftmost, once if there are more rows."""
+    columns = made[0].ax.get_subplotspec().get_gridspec().ncols  # pyright: ignore[reportOptionalMemberAccess]
+    for ax, _ in made[-columns:]:
+        ax.set_xlabel(xlabel)
+    if len(made) > columns:
+        fig.supylabel(ylabel, fontsize=16)
+    else:
+        made[0].ax.set_ylabel(ylabel)
+
+
+def line(ax: "Axes", s: Series) -> None:
+    """The mean's line with its band; infinite means leave a gap."""
+    mean = np.where(np.isfinite(s.mean), s.mean, np.nan)
+    ax.plot(s.at, mean, markevery=max(1, len(s.at) // 10), **s.look)
+    positive = np.nanmin(mean, initial=np.inf) > 0
+    low = np.where(s.low > 0, s.low, mean / 1e3) if positive else s.low
+    band = np.isfinite(s.low)
+    ax.fill_between(s.at, low, s.high, where=band, color=s.look["color"], alpha=0.18, linewidth=0)
+
+
+def dots(ax: "Axes", s: Series) -> None:
+    """A dot with its error bar at each position."""
+    mean = np.where(np.isfinite(s.mean), s.mean, np.nan)
+    with np.errstate(invalid="ignore"):
+        bars = np.nan_to_num(np.stack([s.mean - s.low, s.high - s.mean]), nan=0.0)
+    ax.errorbar(s.at, mean, yerr=bars, elinewidth=2, capsize=4, **{**s.look, "linestyle": ""})
+
+
+def crosses_above(fig: "Figure", made: Sequence[Panel]) -> str:
+    """Mark where seeds diverged above each panel, a row per series; what the legend says of it."""
+    from matplotlib.transforms import ScaledTranslation
+
+    crossed = cut = False
+    for ax, series in made:
+        roof, row = ax.get_ylim()[1], 0
+        for s in series:
+            above = s.mean > roof
+            lost = s.diverged | above
+            if lost.any():
+                up = ScaledTranslation(0, (8 + ROW * row) / 72, fig.dpi_scale_trans)
+                place = {"transform": ax.get_xaxis_transform() + up, "clip_on": False}
+                ax.plot(s.at[lost], np.ones(lost.sum()), color=s.look["color"], **place, **CROSS)
+                crossed, cut, row = True, cut or bool((above & np.isfinite(s.mean)).any()), row + 1
+        if ax.get_title(loc="left"):
+            ax.set_title(ax.get_title(loc="left"), loc="left", pad=8 + ROW * row)
+    return ("a seed diverged" + ",\nor above the frame" * cut) * crossed
+
+
+def cross_at_end(ax: "Axes", s: Series) -> str:
+    """Mark the last finite mean of a curve that diverges; what the legend says of it."""
+    alive = np.flatnonzero(np.isfinite(s.mean))
+    if not alive.size or not np.isinf(s.mean[-1]):
+        return ""
+    big: dict[str, Any] = CROSS | {"markersize": 15}
+    ax.plot(s.at[alive[-1]], s.mean[alive[-1]], color=s.look["color"], **big)
+    return "a seed diverged"
+
+
+def legend(fig: "Figure", results: Results, hue: str | None, crossed: str) -> None:
+    """The hues, long words broken, and the cross, to the right of the panels."""
+    from matplotlib.lines import Line2D
+
+    handles: list[Line2D] = []
+    for label, look in looks(results, hue).items() if hue else ():
+        broken = textwrap.fill(label, 26, max_lines=4, placeholder=" …")
+        handles.append(Line2D([], [], label=broken, **look))
+    if crossed:
+        handles.append(Line2D([], [], color="#555555", label=crossed, **CROSS))
+    title = {"title": words(hue), "alignment": "left"} if hue else {}
+    if handles:
+        fig.legend(handles=handles, handlelength=3.2, loc="outside right upper", **title)
+
+
+def words_along(made: Sequence[Panel], labels: list[str]) -> None:
+    """Words as tick labels along x, turned where they would touch."""
+    for ax, _ in made:
+        ax.set_xticks(range(len(labels)), labels)
+        ax.set_xlim(-0.6, len(labels) - 0.4)
+        turn_if_crowded(ax, labels, 80 // min(len(made), 3))
+
+
+def turn_if_crowded(ax: "Axes", labels: list[str], room: int) -> None:
+    """Turn the x tick labels where, side by side, they would fill `room` characters."""
+    if max(map(len, labels)) * len(labels) > room:
+        for label in ax.get_xticklabels():
+            label.set(rotation=30, ha="right", rotation_mode="anchor")
+
+
+def interval_note(results: Results, confidence: float) -> str:
+    """What the bands and bars are."""
+    n = results.dataset.sizes["seed"]
+    if n == 1:
+        return "One seed: no intervals."
+    up_to = "" if bool(results.finished.all()) else "up to "
+    return f"{up_to}{n} seeds, {100 * confidence:g} % intervals."
+
+
+def small_print(fig: "Figure", notes: Sequence[str]) -> None:
+    """Sentences below the figure; the layout makes room for them."""
+    sentences = " ".join(capital(note) for note in notes if note)
+    lines = textwrap.wrap(sentences.replace(" %", "\N{NO-BREAK SPACE}%"), 125)
+    fig.supxlabel("\n".join(lines), x=0.015, ha="left", fontsize=12, color="#444444")

@@ -1,0 +1,279 @@
+"""One readable page for a sweep: the answer, the reasons to doubt it, tables, figures, settings."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from nnlab.errors import UsageError
+from nnlab.report import figures, table
+from nnlab.report.cautions import cautions
+from nnlab.report.select import MOST_PANELS, varied
+from nnlab.report.style import is_numeric, text, words
+from nnlab.sweeps.results import Results, larger_is_better
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ROWS = 20
+SPOKEN = ("title", "description", "sweep")
+
+
+def write(results: Results, directory: str | Path) -> Path:
+    """Write index.html (figures inside), the figures as PNG, table.csv and results.nc.
+
+    Returns the path of index.html.  UsageError if the folder cannot be written.
+    """
+    directory = Path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        pictures = {}
+        for name, caption, drawn in _figures(results):
+            buffer = BytesIO()
+            drawn.savefig(buffer, format="png")
+            pictures[name] = (caption, buffer.getvalue())
+            (directory / f"{name}.png").write_bytes(buffer.getvalue())
+        table.configs(results).to_csv(directory / "table.csv", index=False)
+        results.save(directory / "results.nc")
+        page = directory / "index.html"
+        page.write_text(_html(results, pictures), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"cannot write a report into {directory} ({error.strerror or error}); "
+            "choose a folder you can write to"
+        ) from error
+    return page
+
+
+def _figures(results: Results) -> Iterator[tuple[str, str, "Figure"]]:
+    """The figures that fit the axes: name, caption, figure."""
+    if not bool(results.finished.any()):
+        return
+    metric = results.headline
+    if "config" in results.axes:
+        yield from _search_figures(results)
+        return
+    axes = varied(results)
+    numbers = sorted((a for a in axes if is_numeric(results.labels(a))), key=_by_interest)
+    others = sorted((a for a in axes if a not in numbers), key=_by_interest)
+    hue, col = (*others[:2], None, None)[:2]
+    if col and results.dataset.sizes[col] > MOST_PANELS:
+        col = None
+    for x in numbers[:2]:
+        yield (
+            f"response_{x}",
+            f"Response to the {words(x)}",
+            figures.plot(results, x, metric, hue, col),
+        )
+    if others and not numbers:
+        yield "comparison", f"By {words(others[0])}", figures.plot(results, others[0], metric, col)
+    if "epoch" in results[metric].dims and results.dataset.sizes["epoch"] > 1:
+        lines = hue or (numbers[0] if numbers else None)
+        for y in (m for m in dict.fromkeys((metric, "train_loss")) if m in results.metrics):
+            yield (
+                f"curves_{y}",
+                f"Learning curves: {words(y)}",
+                figures.learning_curves(results, y, lines),
+            )
+    for row, column in _pairs([*others, *numbers]):
+        yield (
+            f"map_{row}_{column}",
+            f"By {words(row)} and {words(column)}",
+            figures.heatmap(results, column, row),
+        )
+
+
+def _pairs(axes: list[str]) -> list[tuple[str, str]]:
+    """The pairs of axes that get a map: the lecture's question, and the two of most interest."""
+    asked = [("init", "activation")] if {"init", "activation"} <= set(axes) else []
+    return list(dict.fromkeys([*asked, tuple(axes[:2])])) if len(axes) > 1 else []
+
+
+def _search_figures(results: Results) -> Iterator[tuple[str, str, "Figure"]]:
+    metric = results.headline
+    knobs = sorted(
+        results.knobs, key=lambda k: (not is_numeric(results.labels(k)), *_by_interest(k))
+    )
+    named = [k for k in reversed(knobs) if not is_numeric(results.labels(k))]
+    for knob in knobs[:3]:
+        hue = next((k for k in (*named, *knobs) if k != knob), None)
+        yield (
+            f"knob_{knob}",
+            f"Every config by {words(knob)}",
+            figures.plot(results, knob, metric, hue),
+        )
+    if "epoch" in results[metric].dims and results.dataset.sizes["epoch"] > 1:
+        caption = f"Learning curves of the best configs: {words(metric)}"
+        yield f"curves_{metric}", caption, figures.learning_curves(results, metric, "config")
+
+
+def _by_interest(axis: str) -> tuple[int, str]:
+    """Learning rates and optimizers first: what a reader asks for."""
+    first = ("learning_rate", "optimizer", "init", "activation")
+    return (first.index(axis) if axis in first else len(first), axis)
+
+
+# Words and tables --------------------------------------------------------------------------------
+
+
+def _html(results: Results, pictures: Mapping[str, tuple[str, bytes]]) -> str:
+    attrs = results.dataset.attrs
+    title = str(attrs.get("title") or f"Sweep on {attrs.get('data', 'unnamed data')}")
+    doubts = "".join(f"<li>{escape(c)}</li>" for c in cautions(results))
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>{escape(str(attrs['description']))}</p>" if attrs.get("description") else "",
+        f'<p class="answer">{escape(table.headline(results))}</p>',
+        f'<section class="doubts"><h2>Before you believe it</h2><ul>{doubts}</ul></section>'
+        * bool(doubts),
+        "<h2>What was swept</h2>",
+        _axes_table(results),
+        *(_best(results) if bool(results.finished.any()) else ()),
+        "<h2>Figures</h2>" * bool(pictures),
+        *(_picture(name, *picture) for name, picture in pictures.items()),
+        "<h2>Settings</h2>",
+        _settings(attrs),
+        "<h2>How to read this</h2>",
+        f"<p>{_READING}</p>",
+    ]
+    body = "\n".join(part for part in parts if part)
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title><style>{_CSS}</style></head>
+<body><main>
+{body}
+</main></body></html>
+"""
+
+
+def _best(results: Results) -> Iterator[str]:
+    """The leaders, then each axis at its best."""
+    leaders = table.leaders(results)
+    some = f"The best {ROWS} of {len(leaders):,} rows. " if len(leaders) > ROWS else ""
+    yield "<h2>The best</h2>"
+    yield (
+        f"<p>{some}In brackets: 95 % intervals over seeds. Every config is in "
+        "<a href='table.csv'>table.csv</a>, every run in <a href='results.nc'>results.nc</a>.</p>"
+    )
+    yield _leaders_table(results, leaders.head(ROWS))
+    axes = [a for a in varied(results) if a != "config"]
+    if len(axes) > 1 and bool((results.finished & ~results.diverged).any()):
+        yield from (_ranking(results, axis) for axis in axes)
+
+
+def _axes_table(results: Results) -> str:
+    rows = []
+    for knob in results.knobs:
+        labels = results.labels(knob)
+        if "config" in results.axes and is_numeric(labels):
+            values = f"{text(labels.min())} to {text(labels.max())}"
+        else:
+            values = ", ".join(dict.fromkeys(text(v) for v in labels))
+        rows.append((words(knob), values))
+    sizes = results.dataset.sizes
+    if "config" in results.axes:
+        rows.append(("configs", f"{sizes['config']:,}, drawn at random"))
+    rows.append(("seeds", text(sizes["seed"])))
+    if "epoch" in sizes:
+        rows.append(("epochs", text(sizes["epoch"])))
+    rows.append(("runs", f"{results.finished.size:,}"))
+    return _two_columns(rows)
+
+
+def _leaders_table(results: Results, rows: pd.DataFrame) -> str:
+    metrics = list(dict.fromkeys((results.headline, table.shown_metric(results))))
+    several = [k for k in results.knobs if len(set(results.labels(k).tolist())) > 1]
+    knobs = [k for k in several if k in rows]
+    head = [*map(words, knobs), *map(words, metrics), "seeds", "diverged"]
+    body = []
+    for row in rows.to_dict("records"):
+        cells = [text(row[k]) for k in knobs]
+        if row["at_border"] and "learning_rate" in knobs:
+            cells[knobs.index("learning_rate")] += " (border)"
+        cells += [table.interval(row, m) for m in metrics]
+        body.append([*cells, text(int(row["n"])), text(int(row["diverged"]))])
+    return _table(head, body)
+
+
+def _ranking(results: Results, axis: str) -> str:
+    """Each value of an axis, everything else at its best for it, against the best value.
+
+    Differences of accuracies are in percentage points.
+    """
+    rows, metric = table.ranking(results, axis), table.shown_metric(results)
+    others = [a for a in varied(results) if a != axis]
+    unit = " (points)" if larger_is_better(metric) else ""
+    head = [words(axis), words(metric), f"difference to the best{unit}", *map(words, others)]
+    body = []
+    for place, row in enumerate(rows.head(ROWS).to_dict("records")):
+        gap = table.limits(row["difference"], row["low"], row["high"], metric)
+        gap = gap.replace(" %", "").replace("-", "\N{MINUS SIGN}")
+        sure = "" if row["low"] > 0 or row["high"] < 0 else ", not separated"
+        sure = sure if row["low"] <= row["high"] else ""
+        cells = [text(row[axis]), table.interval(row, metric), "–" if place == 0 else gap + sure]
+        body.append([*cells, *(text(row[k]) for k in others)])
+    return f"<h3>By {escape(words(axis))}, all else at its best for each</h3>{_table(head, body)}"
+
+
+def _settings(attrs: Mapping[str, Any]) -> str:
+    rows = [(words(str(k)), text(v)) for k, v in attrs.items() if k not in SPOKEN]
+    try:
+        fixed = json.loads(attrs.get("sweep", "{}"))
+    except (TypeError, ValueError):
+        fixed = {"sweep": attrs["sweep"]}
+    if isinstance(fixed, dict):
+        rows += [
+            (words(str(k)), v if isinstance(v, str) else json.dumps(v)) for k, v in fixed.items()
+        ]
+    return _two_columns(rows)
+
+
+def _picture(name: str, caption: str, png: bytes) -> str:
+    data = base64.b64encode(png).decode()
+    label = escape(caption, quote=True)
+    return (
+        f'<figure><a href="{name}.png"><img alt="{label}" src="data:image/png;base64,{data}"></a>'
+        "</figure>"
+    )
+
+
+def _table(head: list[str], body: list[list[str]]) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    rows = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in body)
+    lines = "".join(f"<tr>{row}</tr>" for row in rows)
+    whole = f"<table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>"
+    return f"<div class='wide'>{whole}</div>"
+
+
+def _two_columns(rows: list[tuple[str, str]]) -> str:
+    lines = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows)
+    return f"<table>{lines}</table>"
+
+
+_READING = (
+    "Numbers are means over seeds at the last epoch; in brackets are 95 % Student intervals, "
+    "one at a time, not jointly for all rows. Choices are made on validation data and reported on "
+    "test data where both were measured; the chosen validation score flatters itself, the test "
+    "score does not. Differences are paired by seed, because runs of one seed share their random "
+    "numbers. A diverged run has an infinite loss and keeps its recorded accuracy."
+)
+_CSS = """
+:root { color-scheme: light; }
+body { margin: 0; background: #fff; color: #1a1a1a; font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 1100px; margin: 0 auto; padding: 1.5rem; }
+h1 { font-size: 1.8rem; } h2 { margin-top: 2.2rem; font-size: 1.3rem; } h3 { font-size: 1.05rem; }
+.answer { font-size: 1.15rem; border-left: 4px solid #0072B2; padding-left: 1rem; }
+.doubts { background: #FFF6E5; border-left: 4px solid #E69F00; padding: .3rem 1rem; }
+.doubts h2 { margin: .6rem 0 0; font-size: 1.1rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0;
+         border-bottom: 1px solid #ddd; }
+figure { margin: 1.5rem 0; } img { width: 100%; height: auto; }
+"""

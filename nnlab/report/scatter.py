@@ -1,0 +1,77 @@
+"""A random search as dots: one config each, its metric against one of its knobs."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnlab.report import drawing, style
+from nnlab.report.select import MOST_HUES
+from nnlab.report.style import text, words
+from nnlab.sweeps.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DOT = {"s": 70, "edgecolors": "white", "linewidths": 0.8}
+
+
+def scatter(results: Results, x: str, y: str, hue: str | None) -> "Figure":
+    """One dot per config, the mean over seeds; hue colours it by a second knob."""
+    values, mean = results.labels(x), results.mean(y)["mean"].values
+    fig = style.figure(drawing.title(y, x, None))
+    ax = fig.subplots()
+    panel = drawing.Panel(ax, [])
+    if style.is_numeric(values):
+        at = values
+        style.x_scale(ax, values)
+    else:
+        names, at = np.unique(values.astype(str), return_inverse=True)
+        drawing.words_along([panel], list(names))
+    if hue is None:
+        ax.scatter(at, mean, color=style.PALETTE[0], **DOT)
+    elif style.is_numeric(results.labels(hue)):
+        _by_number(ax, at, mean, hue, results.labels(hue))
+    else:
+        _by_word(ax, at, mean, hue, results.labels(hue))
+    style.y_scale(ax, y, mean)
+    drawing.label_outer(fig, [panel], words(x), words(y))
+    lost = results.diverged.any("seed").values | (mean > ax.get_ylim()[1])
+    if lost.any():
+        place = {"transform": ax.get_xaxis_transform(), "clip_on": False, "color": "#555555"}
+        ax.plot(at[lost], np.full(lost.sum(), 1.03), **place, **drawing.CROSS)
+    crossed = "Crosses: a seed diverged, or the loss lies above the frame." * bool(lost.any())
+    n = results.dataset.sizes["seed"]
+    seeds = f", the mean over {n} seeds" if n > 1 else ", one seed"
+    drawing.small_print(fig, [f"One dot per config{seeds}.", crossed])
+    return fig
+
+
+def _by_number(ax: "Axes", at: np.ndarray, mean: np.ndarray, hue: str, z: np.ndarray) -> None:
+    from matplotlib.colors import LogNorm, Normalize
+
+    kind = LogNorm if style.spacing(z) == "log" else Normalize
+    dots = ax.scatter(at, mean, c=z, cmap="viridis", norm=kind(z.min(), z.max()), **DOT)
+    ax.figure.colorbar(dots, ax=ax, label=words(hue), fraction=0.04, pad=0.02)
+
+
+def _by_word(ax: "Axes", at: np.ndarray, mean: np.ndarray, hue: str, z: np.ndarray) -> None:
+    """The commonest words in a colour and marker each, the others grey."""
+    names, counts = np.unique(z.astype(str), return_counts=True)
+    shown = sorted(names[np.argsort(-counts, kind="stable")[:MOST_HUES]])
+    groups: list[tuple[str, Any, str]] = list(
+        zip(shown, style.PALETTE, style.MARKERS, strict=False)
+    )
+    rest = ~np.isin(z.astype(str), shown)
+    if rest.any():
+        ax.scatter(
+            at[rest],
+            mean[rest],
+            color=style.MISSING,
+            label=f"{len(names) - len(shown)} others",
+            **DOT,
+        )
+    for name, colour, marker in groups:
+        here = z.astype(str) == name
+        ax.scatter(at[here], mean[here], color=colour, marker=marker, label=text(name), **DOT)
+    ax.figure.legend(title=words(hue), loc="outside right upper", alignment="left")

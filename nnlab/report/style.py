@@ -1,0 +1,212 @@
+"""How figures look, said once: a slide's size, colours everybody can tell apart, plain numbers.
+
+matplotlib is imported by the functions, when the first figure is made, never by `import nnlab`.
+Figures are objects (`matplotlib.figure.Figure`): no window, and the caller's
+settings stay as they were.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from nnlab.sweeps.results import larger_is_better
+from nnlab.sweeps.statistics import Spacing, spacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Okabe & Ito, "Color universal design" (2008), without yellow, which white swallows.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)), (0, (1, 1)))
+MAP = "cividis"
+
+SLIDE = (12.0, 6.75)  # inches, 16:9
+DPI = 120
+MISSING = "#E4E4E4"
+RC: dict[Any, Any] = {
+    "font.size": 15,
+    "axes.titlesize": 15,
+    "axes.labelsize": 16,
+    "xtick.labelsize": 13,
+    "ytick.labelsize": 13,
+    "legend.fontsize": 13,
+    "legend.title_fontsize": 14,
+    "legend.frameon": False,
+    "figure.titlesize": 18,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "lines.linewidth": 2.2,
+    "lines.markersize": 7,
+    "savefig.dpi": DPI,
+    "figure.dpi": DPI,
+    "axes.formatter.useoffset": False,
+}
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Run a drawing function under nnlab's settings and leave the caller's as they were."""
+
+    @wraps(draw)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        from matplotlib import rc_context
+
+        with rc_context(RC):
+            return draw(*args, **kwargs)
+
+    return inner
+
+
+def figure(title: str) -> "Figure":
+    """An empty slide with its title, whose layout makes room for every label."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    fig = Figure(figsize=SLIDE, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    fig.suptitle(title, x=0.015, ha="left", weight="bold")
+    return fig
+
+
+def colours(values: Sequence[Any]) -> list[Any]:
+    """One colour for each value: the palette for words, a dark-to-light ramp for numbers."""
+    if len(values) > 1 and all(_is_number(v) for v in values):
+        from matplotlib import colormaps
+
+        return [colormaps["viridis"](x) for x in np.linspace(0.0, 0.85, len(values))]
+    return [PALETTE[i % len(PALETTE)] for i in range(len(values))]
+
+
+def ink_on(colour: Any) -> str:
+    """Black or white, whichever contrasts more with the colour.
+
+    Contrast is (L_1 + 0.05) / (L_2 + 0.05) for relative luminances L.  Source: WCAG 2.1, 1.4.3.
+    """
+    from matplotlib.colors import to_rgb
+
+    rgb = np.asarray(to_rgb(colour))
+    linear = np.where(rgb <= 0.03928, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    luminance = float(linear @ np.array([0.2126, 0.7152, 0.0722]))
+    return "black" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "white"
+
+
+# Words and numbers -------------------------------------------------------------------------------
+
+
+def words(name: str) -> str:
+    """A variable's name as a person says it."""
+    return name.replace("val_", "validation ").replace("train_", "training ").replace("_", " ")
+
+
+def text(value: Any) -> str:
+    """A coordinate's value: words as they are, numbers short, switches as on and off."""
+    if value is None or (_is_number(value) and np.isnan(value)):
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "on" if value else "off"
+    return f"{value:.3g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def number(value: float, metric: str, digits: int = 3) -> str:
+    """A metric's value: accuracies in percent with one decimal, all else to some digits."""
+    if np.isnan(value):
+        return "–"
+    if np.isinf(value):
+        return "diverged"
+    return (
+        f"{100 * value:.1f} %" if larger_is_better(metric) else f"{value:#.{digits}g}".rstrip(".")
+    )
+
+
+def capital(sentence: str) -> str:
+    """The sentence with a capital letter."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def listed(values: Sequence[Any], most: int = 6) -> str:
+    """The values with commas, the first few by name and the others by number."""
+    shown = ", ".join(text(v) for v in values[:most])
+    return f"{shown} and {len(values) - most} more" if len(values) > most else shown
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
+
+
+# Axes --------------------------------------------------------------------------------------------
+
+
+def is_numeric(values: np.ndarray) -> bool:
+    """True for numbers, false for words and switches."""
+    return np.issubdtype(np.asarray(values).dtype, np.number)
+
+
+def x_scale(ax: "Axes", values: np.ndarray) -> Spacing:
+    """Give the x axis the scale on which the values lie evenly, and ticks where it can."""
+    kind, values = spacing(values), np.unique(np.asarray(values, float))
+    if kind == "log":
+        margin = (values[-1] / values[0]) ** 0.05
+        ax.set_xscale("log")
+        ax.set_xlim(values[0] / margin, values[-1] * margin)
+        log_ticks(ax.xaxis, values[-1] / values[0])
+    elif kind == "symlog":
+        ax.set_xscale("symlog", linthresh=values[1])
+    if values.size <= 6:
+        from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+        ax.xaxis.set_major_locator(FixedLocator(list(values)))
+        ax.xaxis.set_major_formatter(FixedFormatter([f"{v:.3g}" for v in values]))
+        ax.xaxis.set_minor_locator(NullLocator())
+    return kind
+
+
+def y_scale(ax: "Axes", metric: str, values: np.ndarray) -> None:
+    """Percent for accuracies, never beyond 0 and 100; a logarithm for losses, cut at divergence.
+
+    What lies above 100 times the median of the finite values would squash the rest.
+    """
+    seen = values[np.isfinite(values)]
+    if larger_is_better(metric):
+        percent(ax.yaxis)
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(low, -0.03), min(high, 1.03))
+    elif seen.size and seen.min() > 0:
+        low, high = seen.min(), min(seen.max(), 100 * np.median(seen))
+        ax.set_yscale("log")
+        margin = max((high / low) ** 0.06, 1.05)
+        ax.set_ylim(low / margin, high * margin)
+        log_ticks(ax.yaxis, high / low)
+
+
+def percent(axis: "Axis") -> None:
+    """Fractions as percent, with the digits they need."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.4g} %"))
+
+
+def whole_numbers(axis: "Axis") -> None:
+    """Ticks at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(6, integer=True))
+
+
+def log_ticks(axis: "Axis", ratio: float) -> None:
+    """Decades where there are three or more; else 1, 2, 5; all in plain figures."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    axis.set_minor_locator(NullLocator())
+    if ratio < 1000:
+        axis.set_major_locator(MaxNLocator(6) if ratio < 5 else LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.3g}"))

@@ -1,0 +1,89 @@
+"""Tables of a sweep: every config, the best configs, and each axis at its best."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from nnlab.report.select import varied
+from nnlab.report.style import capital, number, text, words
+from nnlab.sweeps.results import Results, larger_is_better
+
+
+def shown_metric(results: Results) -> str:
+    """What to report when the headline chooses: the same on test data, where it was measured."""
+    test = f"test_{results.headline.split('_', 1)[-1]}"
+    measured = test in results.metrics and bool(results[test].notnull().any())
+    return test if measured else results.headline
+
+
+def configs(results: Results) -> pd.DataFrame:
+    """One row per config, best first: knobs, every final metric with its interval, n, diverged."""
+    return _sorted(results, results.best(results.headline, over=(), report=results.metrics))
+
+
+def leaders(results: Results) -> pd.DataFrame:
+    """The best configs first, each with its learning rate tuned where other axes vary too."""
+    others = [a for a in varied(results) if a != "learning_rate"]
+    over = ["learning_rate"] if "learning_rate" in varied(results) and others else []
+    return _sorted(results, results.best(results.headline, over, shown_metric(results)))
+
+
+def ranking(results: Results, axis: str, confidence: float = 0.95) -> pd.DataFrame:
+    """Each value of an axis with all other axes at their best for it, best first.
+
+    Columns: the chosen places, the shown metric, and `difference`, `low`, `high`: the shown metric
+    minus that of the best value, paired by seed.  Chosen on validation data, shown on test data.
+    """
+    metric, shown = results.headline, shown_metric(results)
+    others = [a for a in results.axes if a != axis]
+    table = _sorted(results, results.best(metric, others, shown, confidence))
+    gap = results.tuned(metric, others).difference(shown, axis, table[axis].iloc[0], confidence)
+    gap = gap.rename(mean="difference")[["difference", "low", "high"]].to_dataframe()
+    return table.join(gap[["difference", "low", "high"]], on=axis)
+
+
+def headline(results: Results) -> str:
+    """The best config in one or two sentences."""
+    if not bool(results.finished.any()):
+        return "No run is finished: there is nothing to report yet."
+    if bool((results.diverged | ~results.finished).all()):
+        return "Every finished run diverged: there is no best config."
+    metric, shown = results.headline, shown_metric(results)
+    best = results.best(metric, report=shown)
+    if not abs(float(best[metric])) < float("inf"):
+        return f"No config has a finite {words(metric)}: there is no best one."
+    knobs = [k for k in results.knobs if len(set(results.labels(k).tolist())) > 1]
+    place = ", ".join(f"{words(k)} {text(best[k].values[()])}" for k in knobs)
+    n = int(best["n"])
+    sentence = f"{capital(words(metric))} {interval(best, metric)}, {n} seed{'s' * (n != 1)}"
+    if shown != metric:
+        sentence += f"; {words(shown)} {interval(best, shown)}"
+    runs = results.finished.size // results.dataset.sizes["seed"]
+    return f"Best of {runs:,} configs: {place}. {sentence}." if place else f"{sentence}."
+
+
+def interval(row: Any, metric: str) -> str:
+    """A mean with its limits in words, such as 97.1 % (96.8-97.4 %)."""
+    mean, low, high = (float(row[f"{metric}{end}"]) for end in ("", "_low", "_high"))
+    return limits(mean, low, high, metric)
+
+
+def limits(mean: float, low: float, high: float, metric: str) -> str:
+    """A mean, and in brackets what it may be; without brackets where there is no interval."""
+    if not low <= high < float("inf"):
+        return number(mean, metric)
+    bounds = f"{number(low, metric).removesuffix(' %')} to {number(high, metric)}"
+    return f"{number(mean, metric)} ({bounds})"
+
+
+def _sorted(results: Results, best: xr.Dataset) -> pd.DataFrame:
+    """A table of `best` as rows, the best mean first, rows without a finite mean last."""
+    metric = results.headline
+    if not best.dims:
+        return pd.DataFrame([{str(k): v.values[()] for k, v in best.variables.items()}])
+    table = best.to_dataframe().reset_index()
+    key = table[metric].where(table[metric].abs() < float("inf"))
+    order = np.argsort((-key if larger_is_better(metric) else key).to_numpy(), kind="stable")
+    return table.iloc[order].reset_index(drop=True)
