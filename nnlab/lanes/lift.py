@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from nnlab import trees
 from nnlab.train.loop import Measure, State, Step, apply_updates, gradient
 from nnlab.train.task import Numbers, Rule, Task
-from nnlab.types import Array, PyTree
+from nnlab.types import Array, PRNGKey, PyTree
 
 
 class Layout(NamedTuple):
@@ -64,41 +64,52 @@ def join(parts: Sequence[PyTree]) -> PyTree:
     return trees.map(lambda *leaves: jnp.concatenate(leaves, axis=0), *parts)
 
 
-def lift(layout: Layout, for_tasks: tuple[Numbers, ...], for_rules: tuple[Numbers, ...]) -> Lifted:
-    """The step of `layout.lanes` runs; numbers are [lanes of the segment] arrays.
+def lift(
+    layout: Layout,
+    for_tasks: tuple[Numbers, ...],
+    for_rules: tuple[Numbers, ...],
+    key: PRNGKey,
+) -> Lifted:
+    """The step of `layout.lanes` runs of one seed; numbers are [lanes of the segment] arrays.
 
     `for_tasks[a]` follows the lanes of task a; `for_rules[o]` the lanes of rule o, in the order of
-    the tasks they belong to.
+    the tasks they belong to. `key` is the rules' own.
     """
     tasks, rules, counts = layout
+    task_numbers = [split(numbers, row) for numbers, row in zip(for_tasks, counts, strict=True)]
     rule_numbers = [
         split(numbers, [row[o] for row in counts]) for o, numbers in enumerate(for_rules)
     ]
 
     def parts(params) -> list[tuple[int, list[int]]]:
-        """Each rule with the tasks whose lanes it updates together: those of equal shapes."""
-        return [
-            (o, [a for a in family if counts[a][o]])
-            for family in families(params)
-            for o in range(len(rules))
-            if any(counts[a][o] for a in family)
-        ]
+        """Each rule with the tasks whose lanes it updates together.
+
+        Those are the tasks of equal shapes; one at a time if the rule evaluates the task's loss.
+        """
+        found = []
+        for family in families(params):
+            for o, rule in enumerate(rules):
+                members = [a for a in family if counts[a][o]]
+                together = [[a] for a in members] if rule.asks_loss else [members]
+                found += [(o, some) for some in together if some]
+        return found
 
     def init(params, stats):
         pieces = [split(p, row) for p, row in zip(params, counts, strict=True)]
         memory = [
-            jax.vmap(rules[o].init)(
+            jax.vmap(rules[o].init, in_axes=(0, 0, None))(
                 join([pieces[a][o] for a in members]),
                 join([rule_numbers[o][a] for a in members]),
+                key,
             )
             for o, members in parts(params)
         ]
         return State(params, stats, memory)
 
-    def step(state, x, y, key):
+    def step(state, x, y, noise):
         forward = [
             jax.vmap(gradient, in_axes=(None, 0, 0, None, None, 0, None))(
-                task, params, stats, x, y, numbers, key
+                task, params, stats, x, y, numbers, noise
             )
             for task, params, stats, numbers in zip(
                 tasks, state.params, state.stats, for_tasks, strict=True
@@ -114,7 +125,15 @@ def lift(layout: Layout, for_tasks: tuple[Numbers, ...], for_rules: tuple[Number
         for (o, members), kept in zip(parts(state.params), state.memory, strict=True):
             g, w, value = (join([column[a][o] for a in members]) for column in pieces)
             numbers = join([rule_numbers[o][a] for a in members])
-            update, kept = jax.vmap(rules[o].update)(g, kept, w, numbers, value)
+            if rules[o].asks_loss:
+                (a,) = members
+                mine = (split(state.stats[a], counts[a])[o], task_numbers[a][o])
+                update = with_loss(rules[o], tasks[a], x, y, noise, key)
+                update, kept = jax.vmap(update)(g, kept, w, numbers, value, *mine)
+            else:
+                update, kept = jax.vmap(rules[o].update, in_axes=(0, 0, 0, 0, None, 0, None))(
+                    g, kept, w, numbers, key, value, None
+                )
             memory.append(kept)
             sizes = [counts[a][o] for a in members]
             for a, piece in zip(members, split(update, sizes), strict=True):
@@ -137,6 +156,20 @@ def lift(layout: Layout, for_tasks: tuple[Numbers, ...], for_rules: tuple[Number
     return Lifted(init, step, measure)
 
 
+def with_loss(
+    rule: Rule, task: Task, x: Array, y: Array, noise: PRNGKey, key: PRNGKey
+) -> Callable[..., tuple]:
+    """One run's update by a rule that evaluates its task's loss on the batch."""
+
+    def update(gradients, memory, params, numbers, value, stats, for_task):
+        def loss(params):
+            return task.loss(params, stats, x, y, for_task, noise)[0]
+
+        return rule.update(gradients, memory, params, numbers, key, value, loss)
+
+    return update
+
+
 def families(params: Sequence[PyTree]) -> list[list[int]]:
     """The tasks grouped by structure, shapes and dtypes of one lane's parameters."""
 
@@ -148,15 +181,3 @@ def families(params: Sequence[PyTree]) -> list[list[int]]:
     for a, tree in enumerate(params):
         groups.setdefault(signature(tree), []).append(a)
     return list(groups.values())
-
-
-def lane_slices(counts: Sequence[Sequence[int]]) -> dict[tuple[int, int], slice]:
-    """Where the lanes of each (task, rule) stand in the chunk."""
-    start, slices = 0, {}
-    for a, row in enumerate(counts):
-        for o, count in enumerate(row):
-            slices[a, o] = slice(start, start + count)
-            start += count
-    return slices
-
-

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nnlab import trees
 from nnlab.lanes.lift import Layout, lift
-from nnlab.train.keys import root
+from nnlab.train.keys import Stream, root, stream
 from nnlab.train.loop import Data, Plan, Record, train
 from nnlab.types import PyTree
 
@@ -73,10 +73,11 @@ class Program:
 
         def block(seed: jax.Array, start: PyTree) -> Record:
             """All lanes of one seed: they share batches and noise."""
-            lifted = lift(self.layout, chunk.for_tasks, chunk.for_rules)
+            key = root(seed)
+            own = stream(key, Stream.UPDATES)
+            lifted = lift(self.layout, chunk.for_tasks, chunk.for_rules, own)
             params, stats = zip(*start, strict=True)
             state = lifted.init(params, stats)
-            key = root(seed)
             return train(self.plan, lifted.step, lifted.measure, state, data, key)[1]
 
         if chunk.seeds.shape[0] == 1:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from nnlab.errors import UsageError
 from nnlab.models.model import Settings
 from nnlab.types import Array, PRNGKey
 
@@ -14,12 +15,13 @@ MODES = {"train": True, "training": True, "deterministic": False, "use_running_a
 """Names by which flax modules are told that they train, with the value that says so."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FlaxModel:
     """A `flax.linen` module: its own initializers, dropout and norms; no knobs of nnlab's.
 
     Collections other than "params" (batch statistics) are carried as stats. A module whose
-    `__call__` takes `train`, `training`, `deterministic` or `use_running_average` is told.
+    `__call__` takes `train`, `training`, `deterministic` or `use_running_average` is told. Equal only
+    to itself: modules that hold lists cannot be hashed.
     """
 
     module: Any
@@ -57,4 +59,9 @@ class FlaxModel:
 
 def from_flax(module: Any) -> FlaxModel:
     """A `flax.linen` module that maps [batch, ...] to [batch, outputs], as a model to sweep."""
+    if isinstance(module, type) or not (hasattr(module, "init") and hasattr(module, "apply")):
+        came = f"the class {module.__name__}" if isinstance(module, type) else type(module).__name__
+        raise UsageError(
+            f"from_flax needs an instance of a flax.linen.Module, got {came}; try linen.Dense(10)"
+        )
     return FlaxModel(module)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,19 +40,24 @@ class MLP:
     """x -> [dense, batch norm, activation, dropout] per hidden size -> dense -> outputs.
 
     Images are flattened. Batch norm stands before the activation (Ioffe & Szegedy, 2015),
-    dropout behind it. Biases start at zero unless `bias_init` says otherwise.
+    dropout behind it. Under batch norm the norm's shift takes the place of the layer's bias, whose
+    gradient would be rounding noise. Biases start at zero unless `bias_init` says otherwise.
     """
 
     hidden: tuple[int, ...] = (100, 100)
-    knobs: ClassVar[frozenset[str]] = frozenset(
-        {"init", "bias_init", "activation", "dropout", "batch_norm"}
-    )
 
     def __post_init__(self) -> None:
-        if not all(isinstance(n, int) and n > 0 for n in self.hidden):
+        sizes = self.hidden
+        if not isinstance(sizes, tuple) or not all(type(n) is int and n > 0 for n in sizes):
             raise UsageError(
-                f"hidden needs sizes of 1 or more, got {list(self.hidden)}; try [100, 100]"
+                f"hidden needs a list of sizes of 1 or more, got {sizes!r}; try [100, 100]"
             )
+
+    @property
+    def knobs(self) -> frozenset[str]:
+        """Without hidden layers there is nothing to activate, drop or normalise."""
+        inside = {"activation", "dropout", "batch_norm"} if self.hidden else set()
+        return frozenset({"init", "bias_init"} | inside)
 
     def start(
         self, key: PRNGKey, shape: tuple[int, ...], outputs: int, settings: Settings
@@ -89,9 +94,12 @@ class MLP:
         x = x.reshape(x.shape[0], -1)
         kept = []
         for i, layer in enumerate(hidden):
-            x = dense(x, layer.w, layer.b)
-            if settings.batch_norm is not None:
-                x, running = normalise(x, params.norms[i], stats[i], settings.batch_norm, key)
+            if settings.batch_norm is None:
+                x = dense(x, layer.w, layer.b)
+            else:
+                z = x @ layer.w
+                y, running = normalise(z, params.norms[i], stats[i], training=key is not None)
+                x = jnp.where(settings.batch_norm, y, z + layer.b[None, :])
                 kept.append(running)
             x = settings.activation(x)
             if settings.dropout is not None and key is not None:
@@ -99,23 +107,32 @@ class MLP:
         return dense(x, last.w, last.b), tuple(kept)
 
 
-def normalise(x: Array, norm: Norm, running: Running, on: Array, key: PRNGKey | None):
-    """Batch norm where `on` is true, x itself where it is not."""
-    if key is None:
-        y = batch_norm_eval(x, norm.scale, norm.shift, running)
-    else:
-        y, running = batch_norm_train(x, norm.scale, norm.shift, running)
-    return jnp.where(on, y, x), running
+def normalise(z: Array, norm: Norm, running: Running, training: bool) -> tuple[Array, Running]:
+    """Batch norm by the batch's statistics in training, by the running ones in evaluation."""
+    if training:
+        return batch_norm_train(z, norm.scale, norm.shift, running)
+    return batch_norm_eval(z, norm.scale, norm.shift, running), running
 
 
 def inputs_per_output(activation: Activation) -> int:
     """How many pre-activations one unit of a layer needs: 1, or maxout's number of pieces."""
-    wide = 5040  # divisible by every number up to 10
-    return wide // jax.eval_shape(activation, jax.ShapeDtypeStruct((wide,), jnp.float32)).shape[-1]
+
+    def outputs(inputs: int) -> tuple[int, ...]:
+        return jax.eval_shape(activation, jax.ShapeDtypeStruct((inputs,), jnp.float32)).shape
+
+    wide = 720_720  # divisible by every number up to 16
+    for pieces in range(1, 17):
+        if outputs(wide) == (wide // pieces,) and outputs(2 * wide) == (2 * wide // pieces,):
+            return pieces
+    name = getattr(getattr(activation, "func", activation), "__name__", type(activation).__name__)
+    raise UsageError(
+        f"activation {name} maps shape ({wide},) to {outputs(wide)}; it needs to keep the shape of "
+        "its input, or to return one output for every 2 to 16 inputs"
+    )
 
 
 def mlp(hidden: Sequence[int] = (100, 100)) -> MLP:
     """An MLP with these hidden sizes; an empty list is a linear model."""
-    return MLP(tuple(hidden))
+    return MLP(tuple(hidden) if isinstance(hidden, list) else hidden)
 
 

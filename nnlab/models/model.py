@@ -1,11 +1,11 @@
 """What a model is: two pure functions of one run, and the names of the knobs they read."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from nnlab.nn.activations import relu
 from nnlab.nn.initializers import he, zeros
-from nnlab.types import Activation, Array, Initializer, Params, PRNGKey, Scalar
+from nnlab.types import Activation, Array, Flag, Initializer, Number, Params, PRNGKey
 
 
 class Settings(NamedTuple):
@@ -14,12 +14,13 @@ class Settings(NamedTuple):
     init: Initializer = he()
     bias_init: Initializer = zeros()
     activation: Activation | Callable[..., Array] = relu
-    dropout: Scalar | float | None = None
+    dropout: Number | None = None
     """Probability of dropping a unit."""
-    batch_norm: Any = None
+    batch_norm: Flag | None = None
     """Flag: True normalises, False passes through."""
 
 
+@runtime_checkable
 class Model(Protocol):
     """Any object with these; frozen dataclasses let a sweep vary their fields.
 

@@ -1,6 +1,6 @@
 """A data set as the arrays a program reads."""
 
-from math import ceil
+from math import ceil, prod
 
 import numpy as np
 
@@ -21,6 +21,11 @@ def program_data(data: Dataset) -> Data:
         offset=np.broadcast_to(np.float32(data.offset), data.shape),
         scale=np.broadcast_to(np.float32(data.scale), data.shape),
     )
+
+
+def outputs_of(data: Dataset) -> int:
+    """How many outputs a network for this data has: its classes, or its targets' numbers."""
+    return data.classes or prod(data.train.y.shape[1:])
 
 
 def batches(split: Split) -> Examples:

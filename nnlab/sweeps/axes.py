@@ -1,17 +1,21 @@
 """Knobs and axes: what may be swept, and what the words and numbers a person writes mean."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import fields, is_dataclass, replace
+from itertools import islice
 from math import isfinite
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import optax
 
 from nnlab.errors import UsageError, unknown
-from nnlab.models.model import Model, Settings
+from nnlab.models.model import Model
 from nnlab.optim.checks import number
-from nnlab.sweeps.choices import TABLES, Choice, hyperparameters, resolve
+from nnlab.sweeps.choices import FLOAT32, TABLES, Choice, fits_float32, hyperparameters, resolve
 
 DEFAULTS: dict[str, Any] = {
     "init": "he",
@@ -35,18 +39,26 @@ RANGES = {
     "dropout": (lambda v: 0 <= v < 1, "a probability from 0 up to, not including, 1"),
     "label_smoothing": (lambda v: 0 <= v < 1, "a number from 0 up to, not including, 1"),
 }
-WHOLE = {"batch_size": 1, "epochs": 1, "seed": 0}
+WHOLE = {"batch_size": range(1, 2**31), "epochs": range(1, 2**31), "seed": range(2**32)}
+MOST_VALUES = 1_000_000
 PROGRAM_KNOBS = ("batch_size", "epochs")
 """Knobs that shape the program itself: each value is a group of its own."""
 
 
 def log_space(low: float, high: float, count: int) -> np.ndarray:
     """`count` numbers from low to high at equal ratios, rounded to six digits."""
-    if not (isfinite(low) and isfinite(high) and 0 < low <= high):
-        raise UsageError(f"a log range needs 0 < low <= high, got {low:g}..{high:g}; try 1e-4..1")
-    if count < 1:
-        raise UsageError(f"a range needs 1 or more values, got {count}; try {low:g}..{high:g}:5")
+    if not all(isinstance(end, Real) and isfinite(end) for end in (low, high)) or not 0 < low <= high:
+        raise UsageError(f"a log range needs 0 < low <= high, got {low}..{high}; try 1e-4..1")
+    check_count(count)
     return np.array([float(f"{v:.6g}") for v in np.geomspace(low, high, count)])
+
+
+def check_count(count: Any) -> None:
+    """Raise UsageError for a number of values that is not whole, below 1 or absurd."""
+    if not isinstance(count, int | np.integer) or not 1 <= count <= MOST_VALUES:
+        raise UsageError(
+            f"a range needs from 1 to {MOST_VALUES:,} values, got {count}; try 1e-4..1:5"
+        )
 
 
 def structure(model: Model) -> tuple[str, ...]:
@@ -75,15 +87,14 @@ def read_axes(model: Model, axes: Mapping[str, Any]) -> dict[str, list[Any]]:
         known = known_knobs(model, optimizers)
         if name not in known:
             raise _unknown_knob(name, known, optimizers)
-        if name in Settings._fields and name not in model.knobs:
-            raise UsageError(
-                f"{name} does nothing: {type(model).__name__} has no {name}; leave it out"
-            )
         read[name] = [check_value(name, value, model) for value in values]
-        labels = [label(value) for value in read[name]]
-        repeated = sorted({str(x) for x in labels if labels.count(x) > 1})
+        counted = Counter(label(value) for value in read[name])
+        repeated = [str(x) for x, count in counted.items() if count > 1]
         if repeated:
-            raise UsageError(f"axis {name} repeats {', '.join(repeated)}; give each value once")
+            functions = "; name functions: {'mine': function, ...}" if name in TABLES else ""
+            raise UsageError(
+                f"axis {name} repeats {', '.join(repeated[:5])}; give each value once{functions}"
+            )
     return {name: read[name] for name in axes}
 
 
@@ -100,13 +111,17 @@ def _unknown_knob(name: str, known: set[str], optimizers: Sequence[Choice]) -> U
 
 def values_of(name: str, values: Any) -> list[Any]:
     """An axis as a list: a sequence of values, a {label: function} mapping, or one value."""
+    if isinstance(values, Set):
+        raise UsageError(f"axis {name} is a set, which has no order; give a list")
     if isinstance(values, Mapping):
         values = [{key: value} for key, value in values.items()]
-    elif isinstance(values, np.ndarray):
-        values = values.tolist()
+    elif hasattr(values, "__array__"):
+        values = np.atleast_1d(np.asarray(values)).tolist()
     elif isinstance(values, str | optax.GradientTransformation) or not isinstance(values, Iterable):
         values = [values]
-    values = list(values)
+    values = list(islice(values, MOST_VALUES + 1))
+    if len(values) > MOST_VALUES:
+        raise UsageError(f"axis {name} has more than {MOST_VALUES:,} values; give fewer")
     if not values:
         raise UsageError(f"axis {name} has no values; give one or more, or leave the axis out")
     return values
@@ -116,38 +131,44 @@ def check_value(name: str, value: Any, model: Model) -> Any:
     """One value of a knob, as nnlab uses it."""
     if name in TABLES:
         return resolve(name, value)
+    if hasattr(value, "__array__") and np.ndim(value) == 0:
+        value = np.asarray(value).item()
     if name in WHOLE:
-        return _whole(name, value, WHOLE[name])
+        return whole(name, value, WHOLE[name])
     if name == "batch_norm":
         return _flag(name, value)
     if name in structure(model) and name not in DEFAULTS:
-        return tuple(value) if isinstance(value, list | tuple) else value
+        value = tuple(value) if isinstance(value, list | tuple) else value
+        return getattr(replace(model, **{name: value}), name)  # type: ignore[type-var]
     return _number(name, value)
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise UsageError(f"{name} needs a whole number of {least} or more, got {value!r}")
-    return int(value)
+def whole(name: str, value: Any, allowed: range) -> int:
+    """A whole number in a range, or the error that says so."""
+    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+        low, high = allowed[0], allowed[-1]
+        raise UsageError(
+            f"{name} needs a whole number from {low} to {high}, got {words(value, 60)}; "
+            f"try {DEFAULTS.get(name, max(low, 1))}"
+        )
+    return value
 
 
 def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise UsageError(f"{name} is on or off, got {value!r}; try [False, True]")
-    return bool(value)
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} is on or off, got {words(value, 60)}; try [False, True]")
+    return value
 
 
 def _number(name: str, value: Any) -> float | bool:
-    if isinstance(value, bool | np.bool_):
-        if name in RANGES:
-            raise UsageError(f"{name} needs {RANGES[name][1]}, got {value!r}")
-        return bool(value)
-    if not isinstance(value, int | float | np.number) or not isfinite(float(value)):
-        raise UsageError(f"{name} needs a finite number, got {value!r}")
+    inside, needed = RANGES.get(name, (lambda _: True, FLOAT32))
+    if isinstance(value, bool) and name not in RANGES:
+        return value
+    if isinstance(value, bool) or not isinstance(value, Real) or not fits_float32(float(value)):
+        raise UsageError(f"{name} needs {FLOAT32}, got {words(value, 60)}; try {DEFAULTS.get(name, 0.5)}")
     number(name, value)
-    inside, needed = RANGES.get(name, (lambda _: True, ""))
     if not inside(value):
-        raise UsageError(f"{name} needs {needed}, got {value:g}")
+        raise UsageError(f"{name} needs {needed}, got {value:g}; try {DEFAULTS[name]:g}")
     return float(value)
 
 
@@ -157,7 +178,13 @@ def label(value: Any) -> Any:
         return value.label
     if isinstance(value, tuple):
         return size_label(value) if all(isinstance(v, int) for v in value) else str(value)
-    return value
+    return value if isinstance(value, bool | int | float | str) else words(value)
+
+
+def words(value: Any, most: int | None = None) -> str:
+    """A value's repr on one line, cut at `most` letters, without memory addresses."""
+    text = " ".join(re.sub(r" at 0x[0-9a-f]+", "", repr(value)).split())
+    return text if most is None or len(text) <= most else text[: most - 1] + "…"
 
 
 def size_label(sizes: Sequence[int]) -> str:

@@ -6,12 +6,13 @@ program (the function and its structural arguments) and what a program takes as 
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isfinite
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import optax
 
 from nnlab.errors import UsageError, unknown
@@ -29,6 +30,9 @@ TABLES: dict[str, Mapping[str, Callable[..., Any]]] = {
 
 DATA_ARGUMENTS = {"activation": 1}
 """Leading parameters that are data, not hyperparameters: an activation's x."""
+FROM_THE_RUN = {"optimizer": {"learning_rate", "key"}}
+"""Parameters that the run itself gives: the first is a knob, the second the run's random key."""
+FLOAT32 = "a finite number that float32 can hold"
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,20 @@ class Choice:
         return self.function, self.static
 
 
+def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters a caller may name; none for built-in functions that do not tell."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
 def hyperparameters(function: Callable[..., Any], kind: str) -> dict[str, inspect.Parameter]:
-    """The named arguments a choice may set, in order."""
-    found = list(inspect.signature(function).parameters.values())[DATA_ARGUMENTS.get(kind, 0) :]
-    return {p.name: p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    """The named arguments a choice may set, in order: numbers and flags, not masks or keys."""
+    named = parameters(function)[DATA_ARGUMENTS.get(kind, 0) :]
+    numbers = [p for p in named if p.default is p.empty or isinstance(p.default, Real)]
+    return {p.name: p for p in numbers if p.name != "key"}
 
 
 def is_structural(parameter: inspect.Parameter) -> bool:
@@ -76,32 +90,42 @@ def resolve(kind: str, value: Any) -> Choice:
     if isinstance(value, str):
         return parse(kind, value)
     if kind == "optimizer" and isinstance(value, optax.GradientTransformation):
-        return Choice("optax transformation", fixed_transformation(value))
-    if callable(value):
-        name = getattr(value, "__name__", type(value).__name__)
-        return Choice(name, fixed_initializer(value) if kind.endswith("init") else value)
-    raise UsageError(
-        f"{kind} takes a name, a function or {{label: function}}, got {value!r}; "
-        f"try {next(iter(TABLES[kind]))!r}"
-    )
+        return Choice("optax transformation", fixed(value))
+    if not callable(value):
+        raise UsageError(
+            f"{kind} takes a name, a function or {{label: function}}, got {value!r}; "
+            f"try {next(iter(TABLES[kind]))!r}"
+        )
+    name = getattr(value, "__name__", type(value).__name__)
+    if not isinstance(value, Hashable):
+        raise UsageError(f"{kind} {name} cannot be hashed; give a plain function")
+    if kind.endswith("init"):
+        return Choice(name, fixed(value))
+    known, given = hyperparameters(value, kind), FROM_THE_RUN.get(kind, set())
+    missing = [p.name for p in known.values() if p.default is p.empty and p.name not in given]
+    if missing:
+        raise UsageError(
+            f"{kind} {name} needs {', '.join(missing)}, which a run does not have; give a default, "
+            "or a function that fills it in"
+        )
+    return Choice(name, value)
 
 
 @lru_cache(maxsize=None)
-def fixed_initializer(function: Callable[..., Any]) -> Callable[[], Any]:
-    """A ready (key, shape, dtype) initializer as a factory without arguments."""
-    return lambda: function
-
-
-def fixed_transformation(transformation: optax.GradientTransformation) -> Callable[[], Any]:
-    """A ready transformation as a constructor without arguments."""
-    return lambda: transformation
+def fixed(made: Any) -> Callable[[], Any]:
+    """A ready initializer or transformation, as a constructor without arguments."""
+    return lambda: made
 
 
 SPECIFICATION = re.compile(r"^\s*([A-Za-z_]\w*)\s*(?:\((.*)\)|:(.*))?\s*$")
 
 
 def parse(kind: str, text: str) -> Choice:
-    """Read 'name', 'name(0.1, b=2)' or 'name:0.1:b=2'."""
+    """Read 'name', 'name(0.1, b=2)' or 'name:0.1:b=2'.
+
+    Numbers without a name fill the arguments in order, an optimizer's learning rate left out: it is
+    a knob of its own.
+    """
     match = SPECIFICATION.match(text)
     if match is None:
         raise UsageError(f"cannot read {kind} {text!r}; write a name, name(0.1) or name:0.1:b=2")
@@ -113,12 +137,14 @@ def parse(kind: str, text: str) -> Choice:
     function = table[name]
     known = hyperparameters(function, kind)
     given: dict[str, float | bool | int] = {}
-    free = iter(known)
+    free = iter(name for name in known if name != "learning_rate")
     for word in filter(None, map(str.strip, words)):
         key, equals, value = word.rpartition("=")
         key = key.strip() if equals else next(free, "")
         if key not in known:
             raise _refused(kind, text, key or word, known)
+        if key in given:
+            raise UsageError(f"{kind} {text!r} gives {key} twice; give it once")
         given[key] = _number(kind, text, key, value.strip(), known[key])
     static = tuple((k, v) for k, v in given.items() if is_structural(known[k]))
     numbers = tuple((k, v) for k, v in given.items() if not is_structural(known[k]))
@@ -130,14 +156,26 @@ def parse(kind: str, text: str) -> Choice:
 def check(kind: str, choice: Choice) -> None:
     """Let the function refuse its own arguments while they are still Python numbers."""
     arguments = dict(choice.static + choice.numbers)
-    if kind == "activation" or not arguments:
+    if not arguments:
         return
-    missing = {"learning_rate": 1.0} if "learning_rate" in hyperparameters(choice.function, kind) else {}
+    if kind == "activation":
+        pieces = arguments.get("pieces", 1)
+        if pieces < 1:
+            raise UsageError(f"activation {choice.label!r}: pieces counts from 1, got {pieces}")
+        return
+    needed = {p.name for p in parameters(choice.function)}
+    missing = {name: 1.0 for name in FROM_THE_RUN.get(kind, set()) & needed}
     choice.function(**missing | arguments)
 
 
+def fits_float32(value: float) -> bool:
+    """Whether float32, in which runs compute, can hold a number without losing it to 0 or infinity."""
+    known = np.finfo(np.float32)
+    return value == 0 or bool(known.tiny <= abs(value) <= known.max)
+
+
 def _refused(kind: str, text: str, word: str, known: Mapping[str, Any]) -> UsageError:
-    takes = f"takes {', '.join(known)}" if known else "takes no arguments"
+    takes = f"takes {', '.join(f'{k}=…' for k in known)}" if known else "takes no arguments"
     name = text.strip().split("(")[0].split(":")[0]
     return UsageError(f"{kind} {text!r}: {word!r} does not fit; {name} {takes}")
 
@@ -150,6 +188,6 @@ def _number(kind: str, text: str, key: str, word: str, parameter: inspect.Parame
     except ValueError:
         needed = "a whole number" if is_structural(parameter) else "a number, true or false"
         raise UsageError(f"{kind} {text!r}: {key} needs {needed}, got {word!r}") from None
-    if not isfinite(value):
-        raise UsageError(f"{kind} {text!r}: {key} needs a finite number, got {word}")
+    if not fits_float32(value):
+        raise UsageError(f"{kind} {text!r}: {key} needs {FLOAT32}, got {word}")
     return value

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnlab.errors import UsageError
 from nnlab.lanes.devices import describe
 from nnlab.lanes.planner import Shape
-from nnlab.sweeps.axes import DEFAULTS, label
+from nnlab.models.model import Settings
+from nnlab.sweeps.axes import DEFAULTS, label, words
 from nnlab.sweeps.group import Group
 from nnlab.sweeps.store import FORMAT
 
@@ -27,17 +27,18 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
     """
     axes = {name: [label(value) for value in values] for name, values in sweep.axes.items()}
     fixed = {k: label(v) for k, v in sweep.knobs.items() if k not in sweep.axes}
+    read = frozenset().union(*(group.recipes[0].model.knobs for group in groups))
     cells = sweep.grid.cells.ravel()
     own = np.array_equal(cells, np.arange(cells.size))
     return {
         "format": FORMAT,
         "sweep": {
-            "model": repr(sweep.model),
+            "model": words(sweep.model),
             "data": sweep.data.name,
             "data description": sweep.data.description,
             "data fingerprint": sweep.data.fingerprint(),
             "axes": axes,
-            **{k: v for k, v in fixed.items() if k in sweep.model.knobs or k not in UNREAD},
+            **{k: v for k, v in fixed.items() if k in read or k not in UNREAD},
         },
         "cells": None if own else cells.tolist(),
         "epochs": max(group.plan.epochs for group in groups),
@@ -58,13 +59,13 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
     }
 
 
-UNREAD = {"init", "bias_init", "activation", "dropout", "batch_norm"} & set(DEFAULTS)
+UNREAD = set(Settings._fields) & set(DEFAULTS)
 """Knobs that are not mentioned for models that do not read them."""
 
 
-def read_shapes(description: dict[str, Any], lanes: int | None) -> list[Shape]:
-    """The chunks of a sweep that is continued; `lanes` must not ask for others."""
-    shapes = [
+def read_shapes(description: dict[str, Any]) -> list[Shape]:
+    """The chunks that a description promises, group by group."""
+    return [
         Shape(
             tuple(map(tuple, chunk["counts"])),
             chunk["config_chunks"],
@@ -73,4 +74,3 @@ def read_shapes(description: dict[str, Any], lanes: int | None) -> list[Shape]:
         )
         for chunk in description["chunks"]
     ]
-    return shapes

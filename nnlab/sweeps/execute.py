@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import jax
 import numpy as np
 
 from nnlab.data.dataset import Dataset
+from nnlab.errors import UsageError
 from nnlab.lanes.program import Program
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.group import Group
@@ -34,7 +36,24 @@ def execute(
         ]
         first += group.shape.chunks
         if work:
-            train_group(group, work, data, store, devices, meter)
+            with memory_in_words(group):
+                train_group(group, work, data, store, devices, meter)
+
+
+@contextmanager
+def memory_in_words(group: Group) -> Iterator[None]:
+    """Say what to do when a program does not fit in memory."""
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        lanes = group.shape.lanes
+        less = f"lanes={lanes // 2} (--lanes)" if lanes > 1 else "a smaller batch_size or network"
+        raise UsageError(
+            f"{lanes} lanes of {group.parameter_bytes / 2**20:,.1f} MiB each do not fit in memory; "
+            f"finished chunks are kept; try {less}"
+        ) from error
 
 
 Work = tuple[int, int, int]

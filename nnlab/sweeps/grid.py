@@ -4,10 +4,11 @@ A recipe holds only what a run reads. Cells that differ in a knob their run does
 momentum of plain SGD) have the same recipe and are trained once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
+from math import prod
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -16,14 +17,17 @@ import optax
 
 from nnlab.errors import UsageError
 from nnlab.models.model import Model, Settings
+from nnlab.optim import NEEDS, OPTIMIZERS
 from nnlab.optim.transforms import l2
-from nnlab.sweeps.axes import PROGRAM_KNOBS, structure
-from nnlab.sweeps.choices import Choice, hyperparameters, is_structural
+from nnlab.sweeps.axes import PROGRAM_KNOBS, structure, words
+from nnlab.sweeps.choices import Choice, hyperparameters, is_structural, parameters
 from nnlab.train.loop import Plan
 from nnlab.train.task import Rule, Task, classification, regression, rule
+from nnlab.types import PRNGKey
 
 Pairs = tuple[tuple[str, Any], ...]
 SETTINGS = frozenset(Settings._fields)
+MOST_RUNS = 10_000_000
 
 
 class Recipe(NamedTuple):
@@ -57,25 +61,60 @@ class Grid:
     """[axis sizes...] -> index into recipes."""
 
 
-def expand(model: Model, axes: Mapping[str, Sequence[Any]], knobs: Mapping[str, Any]) -> Grid:
+def expand(
+    model: Model,
+    axes: Mapping[str, Sequence[Any]],
+    knobs: Mapping[str, Any],
+    given: Iterable[str] = (),
+) -> Grid:
     """Every combination of the axes' values, other knobs fixed.
 
-    Raises UsageError where an axis makes no difference to any run.
+    Raises UsageError where an axis, or a fixed knob that was `given`, makes no difference.
     """
     names = [name for name in axes if name != "seed"]
+    sizes = [len(axes[name]) for name in names]
+    runs = prod(sizes) * len(axes.get("seed", [0]))
+    if runs > MOST_RUNS:
+        raise UsageError(f"{runs:,} runs are more than a sweep can hold; have {MOST_RUNS:,} or fewer")
+
+    def knobs_of_cells() -> Iterator[dict[str, Any]]:
+        for values in product(*(axes[name] for name in names)):
+            yield {**knobs, **dict(zip(names, values, strict=True))}
+
+    def is_read(name: str) -> bool:
+        return any(
+            recipe(model, cell) != recipe(model, {**cell, name: another(cell[name])})
+            for cell in knobs_of_cells()
+        )
+
     found: dict[Recipe, int] = {}
-    cells = [
-        found.setdefault(recipe(model, {**knobs, **dict(zip(names, values, strict=True))}), len(found))
-        for values in product(*(axes[name] for name in names))
-    ]
-    grid = np.array(cells, dtype=np.int64).reshape([len(axes[name]) for name in names])
+    cells = [found.setdefault(recipe(model, cell), len(found)) for cell in knobs_of_cells()]
+    grid = np.array(cells, dtype=np.int64).reshape(sizes)
     for position, name in enumerate(names):
         columns = np.moveaxis(grid, position, 0)
         if len(columns) > 1 and (columns == columns[:1]).all():
             raise UsageError(
-                f"axis {name} changes nothing: no run of this sweep reads it; leave it out"
+                f"axis {name} changes nothing: {unread(name, tuple(found))}; leave it out"
             )
+    single = (name for name, size in zip(names, sizes, strict=True) if size == 1)
+    for name in (*single, *given):
+        if name not in ("seed", *PROGRAM_KNOBS, *structure(model)) and not is_read(name):
+            raise UsageError(f"{name} changes nothing: {unread(name, tuple(found))}; leave it out")
     return Grid({name: axes[name] for name in names}, tuple(found), grid)
+
+
+def another(value: Any) -> Any:
+    """A value of a knob that differs from this one."""
+    if isinstance(value, Choice):
+        return replace(value, function=object(), static=(), numbers=())
+    return value + 1
+
+
+def unread(name: str, recipes: Sequence[Recipe]) -> str:
+    """Why no run reads a knob."""
+    if name in SETTINGS and not any(name in r.model.knobs for r in recipes):
+        return f"{words(recipes[0].model, 60)} has no {name}"
+    return "no run of this sweep reads it, or its values mean the same"
 
 
 def recipe(model: Model, knobs: Mapping[str, Any]) -> Recipe:
@@ -112,6 +151,11 @@ def read_optimizer(choice: Choice, knobs: Mapping[str, Any]) -> tuple[tuple, dic
     parameters = hyperparameters(choice.function, "optimizer")
     given = dict(choice.static + choice.numbers)
     given = {k: knobs[k] for k in parameters if k in knobs and k not in given} | given
+    missing = [k for k, p in parameters.items() if p.default is p.empty and k not in given]
+    if missing:
+        raise UsageError(
+            f"optimizer {choice.label} needs {missing[0]}; set it like any knob, or give it a default"
+        )
     static = tuple(sorted((k, int(v)) for k, v in given.items() if is_structural(parameters[k])))
     numbers = {k: v for k, v in given.items() if not is_structural(parameters[k])}
     if "weight_decay" not in parameters:
@@ -121,31 +165,39 @@ def read_optimizer(choice: Choice, knobs: Mapping[str, Any]) -> tuple[tuple, dic
 
 def build_task(recipe: Recipe, classes: int) -> Task:
     """The forward half of a recipe's segment."""
-    function, static = recipe.activation
-
-    def settings(numbers: Mapping[str, Any]) -> Settings:
-        read = {k: numbers[k] for k in ("dropout", "batch_norm") if k in numbers}
-        if function is None:
-            return Settings(**read)
-        own = {k.partition(".")[2]: v for k, v in numbers.items() if k.startswith("activation.")}
-        return Settings(activation=partial(function, **dict(static), **own), **read)
 
     def apply(params, stats, x, numbers, key):
-        return recipe.model.apply(params, stats, x, settings(numbers), key)
+        return recipe.model.apply(params, stats, x, run_settings(recipe, numbers), key)
 
     return classification(apply) if classes else regression(apply)
 
 
-def build_rule(recipe: Recipe) -> Rule:
-    """The backward half of a recipe's segment: the L2 penalty, then the optimizer."""
-    constructor, static = recipe.optimizer
+def run_settings(recipe: Recipe, numbers: Mapping[str, Any]) -> Settings:
+    """What a model reads in a run whose task has these numbers."""
+    function, static = recipe.activation
+    read = {k: numbers[k] for k in ("dropout", "batch_norm") if k in numbers}
+    if function is None:
+        return Settings(**read)
+    own = {k.partition(".")[2]: v for k, v in numbers.items() if k.startswith("activation.")}
+    return Settings(activation=partial(function, **dict(static), **own), **read)
 
-    def transform(numbers: Mapping[str, Any]) -> optax.GradientTransformation:
+
+def build_rule(recipe: Recipe) -> Rule:
+    """The backward half of a recipe's segment: the L2 penalty, then the optimizer.
+
+    An optimizer of the user's own may ask for the loss; nnlab's say so in `NEEDS`.
+    """
+    constructor, static = recipe.optimizer
+    asks_key = "key" in {p.name for p in parameters(constructor)}
+
+    def transform(numbers: Mapping[str, Any], key: PRNGKey) -> optax.GradientTransformation:
         own = {k: v for k, v in numbers.items() if k != "l2"}
-        optimizer = constructor(**dict(static), **own)
+        optimizer = constructor(**dict(static), **own, **({"key": key} if asks_key else {}))
         return optax.chain(l2(numbers["l2"]), optimizer) if "l2" in numbers else optimizer
 
-    return rule(transform)
+    ours = next((k for k, f in OPTIMIZERS.items() if f is constructor), None)
+    asks = ("value_fn",) if ours is None else NEEDS.get(ours, ())
+    return rule(transform, asks_loss=not {"value_fn", "obj_fn"}.isdisjoint(asks))
 
 
 def start_settings(recipe: Recipe, batch_norm: bool) -> Settings:

@@ -1,7 +1,7 @@
 """A group: the recipes that share one program, cut into chunks of one shape."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -14,8 +14,10 @@ from nnlab.errors import UsageError
 from nnlab.lanes.lift import Layout
 from nnlab.lanes.planner import Shape, shape_chunks, target_lanes
 from nnlab.lanes.program import Chunk
+from nnlab.sweeps.arrays import outputs_of
 from nnlab.sweeps.choices import hyperparameters
 from nnlab.sweeps.grid import Recipe, build_rule, build_task, fill, start_settings
+from nnlab.sweeps.rehearse import rehearse
 from nnlab.sweeps.starts import Starts
 from nnlab.train.keys import root
 from nnlab.train.loop import Plan
@@ -147,23 +149,18 @@ def make_groups(
     data: Dataset,
     devices: Sequence[jax.Device],
     lanes: int | None = None,
-    shapes: Sequence[Shape] | None = None,
 ) -> list[Group]:
-    """The groups of a sweep, in the order of its cells.
+    """The groups of a sweep, in the order of its cells; `lanes` overrules the planner's choice.
 
-    `lanes` overrules the planner's choice of lanes per device; `shapes` is a plan made before,
-    which a resumed sweep must keep.
+    Raises UsageError for whatever in the recipes cannot work with this data.
     """
     together: dict[Any, list[int]] = {}
     for i, recipe in enumerate(recipes):
         together.setdefault((recipe.model, recipe.plan), []).append(i)
-    groups = [
+    return [
         make_group([recipes[i] for i in ids], ids, seeds, data, devices, lanes)
         for ids in together.values()
     ]
-    if shapes is None:
-        return groups
-    return [replace(g, shape=shape) for g, shape in zip(groups, shapes, strict=True)]
 
 
 def make_group(
@@ -205,6 +202,7 @@ def make_group(
         filled = fill([recipes[i].for_rule for i in lanes_of_rule], defaults, unused)
         for i, numbers in zip(lanes_of_rule, filled, strict=True):
             for_rules[i] = numbers
+    rehearse(recipes, for_tasks, for_rules, data)
     parameters, activations = footprint(recipes[0], for_tasks[0], data)
     target = lanes or target_lanes(parameters, activations, devices[0].platform, memory(devices))
     counts = [[len(part) for part in row] for row in segments]
@@ -228,7 +226,7 @@ def footprint(recipe: Recipe, numbers: dict[str, Any], data: Dataset) -> tuple[i
     classes = data.classes
     settings = start_settings(recipe, "batch_norm" in numbers)
     params, stats = jax.eval_shape(
-        lambda key: recipe.model.start(key, data.shape, classes or 1, settings), root(0)
+        lambda key: recipe.model.start(key, data.shape, outputs_of(data), settings), root(0)
     )
     x = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.shape), jnp.float32)
     y = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.train.y.shape[1:]), data.train.y.dtype)

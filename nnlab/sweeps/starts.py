@@ -7,6 +7,7 @@ import numpy as np
 
 from nnlab import trees
 from nnlab.data.dataset import Dataset
+from nnlab.sweeps.arrays import outputs_of
 from nnlab.sweeps.grid import Recipe, start_settings
 from nnlab.train.keys import Stream, root, stream
 from nnlab.types import PyTree
@@ -23,7 +24,7 @@ class Starts:
     """
 
     def __init__(self, data: Dataset, batch_norm: bool):
-        self._shape, self._outputs = data.shape, data.classes or 1
+        self._shape, self._outputs = data.shape, outputs_of(data)
         self._batch_norm = batch_norm
         self._kept: dict[Any, PyTree] = {}
         self._bytes = 0

@@ -7,15 +7,17 @@ kill at any moment loses at most the chunks in flight.
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from nnlab.errors import UsageError
 
 FORMAT = 1
+DESCRIBED = {"format", "sweep", "cells", "epochs", "chunks", "made with"}
+RECORDED = {"recipe", "seed", "train_loss", "val_loss", "seconds", "compile_seconds"}
 
 
 class Store:
@@ -29,22 +31,27 @@ class Store:
     def open(cls, out: str | os.PathLike[str] | None, description: Mapping[str, Any]) -> "Store":
         """The directory of a sweep: a new one, or the same sweep's, to be continued.
 
-        Raises UsageError if it cannot be written or holds something else.
+        A sweep without a finished chunk is described anew: it may be cut into other chunks.
+        Raises UsageError if the directory cannot be written or holds something else.
         """
         if out is None:
             return cls(None)
+        if not isinstance(out, str | os.PathLike):
+            raise UsageError(f"out needs the path of a directory, got {out!r}; try out='runs/first'")
         directory = Path(out)
-        existing = directory / "sweep.json"
-        if existing.exists():
-            refuse_other_sweep(directory, read_description(directory), description)
-            return cls(directory)
-        if directory.is_dir() and any(directory.iterdir()):
-            raise UsageError(
-                f"{directory} is not empty and holds no sweep; choose a new directory for the results"
-            )
+        text = (json.dumps(description, indent=2) + "\n").encode()
         try:
-            (directory / "chunks").mkdir(parents=True, exist_ok=True)
-            write_atomically(existing, (json.dumps(description, indent=2) + "\n").encode())
+            if (directory / "sweep.json").exists():
+                refuse_other_sweep(directory, read_description(directory), description)
+                if any((directory / "chunks").glob("*.npz")):
+                    return cls(directory)
+            elif directory.is_dir() and any(p.suffix != ".partial" for p in directory.iterdir()):
+                raise UsageError(
+                    f"{directory} is not empty and holds no sweep; choose a new directory"
+                )
+            directory.mkdir(parents=True, exist_ok=True)
+            write_atomically(directory / "sweep.json", lambda file: file.write(text))
+            (directory / "chunks").mkdir(exist_ok=True)
         except OSError as error:
             raise UsageError(
                 f"cannot write results to {directory} ({error.strerror}); choose another directory"
@@ -74,15 +81,9 @@ class Store:
             self._memory[chunk] = arrays
             return
         path = self.path(chunk)
-        temporary = path.with_suffix(f".{os.getpid()}.partial")
         try:
-            with temporary.open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise UsageError(
                 f"cannot write {path} ({error.strerror}); make room or mend permissions and run the "
                 "same command again: finished chunks are kept"
@@ -94,20 +95,30 @@ class Store:
             return self._memory[chunk]
         path = self.path(chunk)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return dict(file)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                arrays = dict(file)
+            if missing := sorted(RECORDED - set(arrays)):
+                raise KeyError(missing[0])
+            return arrays
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UsageError(
                 f"{path} is damaged ({type(error).__name__}); delete it and run the same sweep again "
                 "to train its runs anew"
             ) from error
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file so that it appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_description(directory: Path) -> dict[str, Any]:
@@ -119,15 +130,17 @@ def read_description(directory: Path) -> dict[str, Any]:
         )
     try:
         description = json.loads(path.read_text())
+        if missing := sorted(DESCRIBED - set(description)):
+            raise KeyError(missing[0])
         if description["format"] != FORMAT:
             raise UsageError(
                 f"{path} has format {description['format']}, this nnlab reads format {FORMAT}; "
                 "read it with the nnlab that wrote it"
             )
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(f"{path} is damaged ({error}); restore it or run the sweep anew") from error
+        raise UsageError(f"{path} is damaged ({error}); restore it or run the sweep anew elsewhere") from error
     return description
 
 
@@ -135,14 +148,24 @@ def refuse_other_sweep(
     directory: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> None:
     """Raise UsageError with the first difference if a directory belongs to another sweep."""
-    for part in ("sweep", "chunks"):
-        old, new = found.get(part, {}), json.loads(json.dumps(wanted[part]))
-        for name in sorted({*old, *new}):
-            if old.get(name) != new.get(name):
-                raise UsageError(
-                    f"{directory} holds another sweep ({name}: {shorten(old.get(name))} there, "
-                    f"{shorten(new.get(name))} asked for); choose another directory"
-                )
+    old, new = flat(found["sweep"]), flat(json.loads(json.dumps(wanted["sweep"])))
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            raise UsageError(
+                f"{directory} holds another sweep ({name}: {shorten(old.get(name))} there, "
+                f"{shorten(new.get(name))} asked for); choose another directory"
+            )
+    if list(old) != list(new):
+        raise UsageError(
+            f"{directory} holds this sweep with its axes in another order; keep the order, or choose "
+            "another directory"
+        )
+
+
+def flat(sweep: Mapping[str, Any]) -> dict[str, Any]:
+    """A sweep's description with one entry per axis."""
+    axes = {f"axis {name}": values for name, values in sweep["axes"].items()}
+    return {name: value for name, value in sweep.items() if name != "axes"} | axes
 
 
 def shorten(value: Any) -> str:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from nnlab.models.mlp import mlp
 from nnlab.models.model import Model
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.assemble import assemble
-from nnlab.sweeps.axes import DEFAULTS, check_value, read_axes
+from nnlab.sweeps.axes import DEFAULTS, check_value, read_axes, whole, words
 from nnlab.sweeps.describe import describe_sweep, read_shapes
 from nnlab.sweeps.execute import execute
 from nnlab.sweeps.grid import Grid, expand
@@ -23,6 +24,9 @@ from nnlab.sweeps.group import Group, make_groups
 from nnlab.sweeps.progress import Watch, bar
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.store import Store
+
+
+MOST_LANES = 2**20
 
 
 class Summary(NamedTuple):
@@ -62,8 +66,10 @@ class Sweep:
         **knobs: Any,
     ):
         prepare()
-        self.model: Model = mlp() if model is None else model
+        self.model: Model = mlp() if model is None else _check_model(model)
         self.data = _check_data(data)
+        if not isinstance(axes, Mapping | None):
+            raise UsageError(f"axes needs {{knob: values}}, got {words(axes, 60)}; try {{'init': ['he']}}")
         axes = dict(axes or {})
         both = sorted(set(axes) & set(knobs))
         if both:
@@ -72,16 +78,23 @@ class Sweep:
         read = read_axes(self.model, axes | fixed)
         self.axes = {name: read[name] for name in axes}
         self.axes.setdefault("seed", read.get("seed", [DEFAULTS["seed"]]))
+        if "label_smoothing" in read and not self.data.classes:
+            raise UsageError(
+                f"label_smoothing changes nothing: {self.data.name} has no classes; leave it out"
+            )
+        self._given = tuple(fixed)
         defaults = {name: check_value(name, v, self.model) for name, v in DEFAULTS.items()}
         self.knobs = defaults | {name: read[name][0] for name in fixed}
 
     @cached_property
     def grid(self) -> Grid:
         """What each cell trains."""
-        return expand(self.model, self.axes, self.knobs)
+        return expand(self.model, self.axes, self.knobs, self._given)
 
     def groups(self, lanes: int | None = None) -> list[Group]:
         """The sweep's programs, each with its chunks; `lanes` overrules the planner."""
+        if lanes is not None:
+            lanes = whole("lanes", lanes, range(1, MOST_LANES + 1))
         return make_groups(self.grid.recipes, self.axes["seed"], self.data, devices(), lanes)
 
     def summary(self, lanes: int | None = None) -> Summary:
@@ -113,15 +126,20 @@ class Sweep:
         continues there, to the same results bit for bit. `progress` shows a bar on the terminal,
         or is called with a `Status` after every chunk.
         """
+        if not isinstance(progress, bool) and not callable(progress):
+            raise UsageError(f"progress is True, False or a function of a Status, got {progress!r}")
         groups = self.groups(lanes)
         description = describe_sweep(self, groups)
         store = Store.open(out, description)
         if store.directory is not None:
-            shapes = read_shapes(store.description(), lanes)
-            groups = make_groups(
-                self.grid.recipes, self.axes["seed"], self.data, devices(), shapes=shapes
-            )
             description = store.description()
+            shapes = read_shapes(description)
+            if lanes is not None and [g.shape for g in groups] != shapes:
+                raise UsageError(
+                    f"{out} was begun with chunks of {', '.join(str(s.lanes) for s in shapes)} lanes "
+                    "and keeps them; leave out lanes, or choose another directory"
+                )
+            groups = [replace(g, shape=shape) for g, shape in zip(groups, shapes, strict=True)]
         with bar() if progress is True else nullcontext(progress or None) as watch:
             execute(groups, self.data, store, devices(), watch)
         return assemble(description, store)
@@ -131,6 +149,21 @@ def load(directory: str | os.PathLike[str]) -> Results:
     """The results in a sweep's directory; runs that are not finished are NaN."""
     store = Store.existing(directory)
     return assemble(store.description(), store)
+
+
+def _check_model(model: Any) -> Model:
+    if isinstance(model, Model) and not isinstance(model, type):
+        try:
+            hash(model)
+        except TypeError as error:
+            raise UsageError(
+                f"a model needs to be hashable, {words(model, 60)} is not ({error}); "
+                "make it a dataclass(frozen=True) of numbers and tuples"
+            ) from error
+        return model
+    flax = hasattr(model, "init") and hasattr(model, "apply")
+    try_ = "nnlab.models.from_flax(module)" if flax else "nnlab.models.mlp([100, 100])"
+    raise UsageError(f"model needs an nnlab model, got {words(model, 60)}; try {try_}")
 
 
 def _check_data(data: Dataset | None) -> Dataset:

@@ -9,7 +9,7 @@ from enum import IntEnum
 
 import jax
 
-from nnlab.types import Int, PRNGKey
+from nnlab.types import Integer, PRNGKey
 
 
 class Stream(IntEnum):
@@ -18,9 +18,10 @@ class Stream(IntEnum):
     WEIGHTS = 0
     ORDER = 1
     NOISE = 2
+    UPDATES = 3
 
 
-def root(seed: int | Int[jax.Array, ""]) -> PRNGKey:
+def root(seed: int | Integer[jax.Array, ""]) -> PRNGKey:
     """The key of a seed.
 
     Threefry by name: its bits stay the same under vmap, on any number of devices and on any

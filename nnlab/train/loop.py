@@ -145,15 +145,21 @@ def train_run(
     `start` is the initial (params, stats); `numbers` the task's and the rule's hyperparameters.
     """
     for_task, for_rule = numbers
+    own = stream(key, Stream.UPDATES)
 
     def step(state, x, y, key):
-        value, stats, gradients = gradient(task, *state[:2], x, y, for_task, key)
-        updates, memory = rule.update(gradients, state.memory, state.params, for_rule, value)
-        return State(apply_updates(state.params, updates), stats, memory), value
+        params, stats, memory = state
+
+        def loss(params):
+            return task.loss(params, stats, x, y, for_task, key)[0]
+
+        value, after, gradients = gradient(task, params, stats, x, y, for_task, key)
+        updates, memory = rule.update(gradients, memory, params, for_rule, own, value, loss)
+        return State(apply_updates(params, updates), after, memory), value
 
     def measure(state, x, y):
         return task.measure(state.params, state.stats, x, y, for_task)
 
     params, stats = start
-    state = State(params, stats, rule.init(params, for_rule))
+    state = State(params, stats, rule.init(params, for_rule, own))
     return train(plan, step, measure, state, data, key)

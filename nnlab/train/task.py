@@ -33,12 +33,21 @@ class Task(NamedTuple):
     """Per-example metrics with the model in evaluation mode."""
 
 
-class Rule(NamedTuple):
-    """How one run's gradients become updates of its parameters."""
+Loss = Callable[[Params], Scalar]
+"""The loss of the batch at hand, as a function of the parameters alone."""
 
-    init: Callable[[Params, Numbers], Any]
-    update: Callable[[Params, Any, Params, Numbers, Scalar], tuple[Params, Any]]
-    """update(gradients, memory, params, numbers, loss) -> (updates, memory)."""
+
+class Rule(NamedTuple):
+    """How one run's gradients become updates of its parameters.
+
+    The key is the run's own, the same at every step, for rules that draw random numbers.
+    """
+
+    init: Callable[[Params, Numbers, PRNGKey], Any]
+    update: Callable[[Params, Any, Params, Numbers, PRNGKey, Scalar, Loss | None], tuple]
+    """update(gradients, memory, params, numbers, key, value, loss) -> (updates, memory)."""
+    asks_loss: bool = False
+    """Whether `update` evaluates the loss again (a line search); only then is it given."""
 
 
 def classification(apply: Apply) -> Task:
@@ -77,17 +86,21 @@ def regression(apply: Apply) -> Task:
     return Task(loss, measure)
 
 
-def rule(transform: Callable[[Numbers], optax.GradientTransformation]) -> Rule:
-    """The rule of an optimizer given as numbers -> `optax.GradientTransformation`.
+def rule(
+    transform: Callable[[Numbers, PRNGKey], optax.GradientTransformation], asks_loss: bool = False
+) -> Rule:
+    """The rule of an optimizer given as (numbers, key) -> `optax.GradientTransformation`.
 
-    The loss is passed on as `value`, for the transformations that ask for it.
+    A transformation that asks for more gets the loss's value as `value`, the gradient as `grad`, and
+    with `asks_loss` the loss itself as `value_fn` and `obj_fn`, optax's two names for it.
     """
 
-    def init(params, numbers):
-        return transform(numbers).init(params)
+    def init(params, numbers, key):
+        return transform(numbers, key).init(params)
 
-    def update(gradients, memory, params, numbers, value):
-        optimizer = optax.with_extra_args_support(transform(numbers))
-        return optimizer.update(gradients, memory, params, value=value, grad=gradients)
+    def update(gradients, memory, params, numbers, key, value, loss):
+        more = {"value_fn": loss, "obj_fn": loss} if asks_loss else {}
+        optimizer = optax.with_extra_args_support(transform(numbers, key))
+        return optimizer.update(gradients, memory, params, value=value, grad=gradients, **more)
 
-    return Rule(init, update)
+    return Rule(init, update, asks_loss)

@@ -1,0 +1,82 @@
+"""From options and a TOML file to a sweep."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nnlab.cli.words import option, seeds, values
+from nnlab.data import load as load_data
+from nnlab.errors import UsageError, unknown
+from nnlab.models.mlp import mlp
+from nnlab.sweeps.sweep import Sweep
+
+DATA_OPTIONS = ("data", "data_dir", "scaling", "limit")
+ENTRIES = {"data": str, "data_dir": str, "scaling": str, "limit": int, "set": dict}
+"""The entries of a TOML file that are not knobs, and their types."""
+KNOBS = (
+    "hidden", "init", "bias_init", "activation", "batch_norm", "dropout", "optimizer",
+    "learning_rate", "momentum", "weight_decay", "label_smoothing", "batch_size", "epochs",
+)  # fmt: skip
+"""Knobs with an option of their own, in the order of the results' axes; --set takes any other."""
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """A sweep written as TOML: the options by name, any other hyperparameter under [set]."""
+    try:
+        content = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read {path} ({error.strerror}); give an existing file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    allowed = {*DATA_OPTIONS, *KNOBS, "seeds", "set"}
+    for name, value in content.items():
+        if name not in allowed:
+            raise unknown(f"entry of {path}", name, allowed)
+        needed = ENTRIES.get(name)
+        if needed and (type(value) is not needed):
+            example = {str: '"text"', int: "a whole number", dict: "a table: [set]"}[needed]
+            raise UsageError(f"{path}: {name} needs {example}, got {value!r}")
+    return content
+
+
+def read_settings(settings: list[str]) -> dict[str, str]:
+    """--set beta1=0.8,0.9 for any hyperparameter of the chosen optimizers."""
+    found = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not text:
+            raise UsageError(f"--set needs name=values, got {setting!r}; try beta1=0.8,0.9")
+        name = name.strip().replace("-", "_")
+        if name in found:
+            raise UsageError(f"--set {name} is given twice; write its values in one: {name}=1,2")
+        found[name] = text
+    return found
+
+
+def make_sweep(options: Mapping[str, Any]) -> Sweep:
+    """The sweep of these options: several values make an axis, one value fixes the knob."""
+    data = load_data(
+        options.get("data", "digits"),
+        **{name: options[name] for name in DATA_OPTIONS[1:] if name in options},
+    )
+    for name in options.get("set", {}):
+        if name in (*KNOBS, "seed", "seeds"):
+            own = option("seeds" if name == "seed" else name)
+            raise UsageError(f"{name} is not for set; use its own option --{own}")
+    axes: dict[str, Any] = {}
+    fixed: dict[str, Any] = {}
+    written = {k: options[k] for k in KNOBS if k in options} | dict(options.get("set", {}))
+    hidden: tuple[int, ...] = (100, 100)
+    for knob, text in written.items():
+        found = values(knob, text)
+        if len(found) > 1:
+            axes[knob] = found
+        elif not found:
+            raise UsageError(f"{knob} has no values; give one or more, or leave it out")
+        elif knob == "hidden":
+            hidden = found[0]
+        else:
+            fixed[knob] = found[0]
+    axes["seed"] = seeds(options.get("seeds", 3))
+    return Sweep(mlp(hidden), data, axes, **fixed)

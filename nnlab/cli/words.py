@@ -1,0 +1,109 @@
+"""What the words on the command line, or in a TOML file, mean."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnlab.errors import UsageError
+from nnlab.sweeps.axes import WHOLE, check_count, log_space
+from nnlab.sweeps.choices import TABLES
+
+SEPARATORS = re.compile(r",(?![^(]*\))")
+RANGE = re.compile(r"^([^.].*?)\.\.(.+?):(\d+)(:linear)?$")
+ON_OFF = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
+
+
+def split(text: str) -> list[str]:
+    """Cut at commas outside parentheses: 'normal(0.1),he' has two parts."""
+    return [part.strip() for part in SEPARATORS.split(text) if part.strip()]
+
+
+def values(knob: str, text: Any) -> list[Any]:
+    """The values of a knob as written: '1e-4..1:8', 'on,off', '5x100,256-256', 'sgd,adam:0.8'.
+
+    What is not a string (a TOML number or list) is taken as it is, its strings read.
+    """
+    if isinstance(text, list):
+        return [v for item in text for v in ([item] if isinstance(item, list) else values(knob, item))]
+    if knob == "hidden" and isinstance(text, int | float):
+        text = str(text)
+    if not isinstance(text, str):
+        return [text]
+    read = reader(knob)
+    return [value for part in split(text) for value in read(knob, part)]
+
+
+def reader(knob: str) -> Callable[[str, str], list[Any]]:
+    """How one part of a knob's text is read."""
+    if knob in TABLES:
+        return lambda _, part: [part]
+    return {"hidden": sizes, "batch_norm": switch}.get(knob, numbers)
+
+
+def numbers(knob: str, part: str) -> list[Any]:
+    """One number, or a range 'low..high:count', log-spaced unless it ends in ':linear'."""
+    if ".." in part:
+        match = RANGE.match(part)
+        if match is None:
+            raise UsageError(f"--{option(knob)} {part!r} is no range; write 1e-4..1:8")
+        low, high = number(knob, match[1]), number(knob, match[2])
+        count, linear = int(match[3]), match[4]
+        check_count(count)
+        spaced = np.linspace(low, high, count) if linear else log_space(low, high, count)
+        read = [float(f"{v:.6g}") for v in spaced]
+        return [round(v) for v in read] if knob in WHOLE else read
+    if part in ON_OFF:
+        return [ON_OFF[part]]
+    return [number(knob, part)]
+
+
+def number(knob: str, word: str) -> int | float:
+    """A whole number if it looks like one, else a float."""
+    try:
+        return int(word)
+    except ValueError:
+        pass
+    try:
+        return float(word)
+    except ValueError:
+        raise UsageError(
+            f"--{option(knob)} needs numbers, got {word!r}; try 0.01, 0.001,0.01 or 1e-4..1:8"
+        ) from None
+
+
+def switch(knob: str, part: str) -> list[bool]:
+    """on or off."""
+    if part.lower() not in ON_OFF:
+        raise UsageError(f"--{option(knob)} takes on, off or on,off, got {part!r}")
+    return [ON_OFF[part.lower()]]
+
+
+def sizes(knob: str, part: str) -> list[tuple[int, ...]]:
+    """Hidden sizes: '5x100' is five layers of 100, '512-256' two layers, 'linear' none."""
+    if part == "linear":
+        return [()]
+    layers: list[int] = []
+    for word in part.split("-"):
+        match = re.fullmatch(r"(?:([1-9]\d?)x)?(\d+)", word)
+        if match is None:
+            raise UsageError(
+                f"--{option(knob)} {part!r} is no list of layers; write 5x100, 512-256 or linear"
+            )
+        layers += [int(match[2])] * int(match[1] or 1)
+    return [tuple(layers)]
+
+
+def seeds(text: Any) -> Sequence[int]:
+    """How many seeds: '3' is 0, 1, 2; a list names them: '3,7', or [3] in TOML."""
+    parts = split(text) if isinstance(text, str) else text if isinstance(text, list) else [text]
+    found = [number("seeds", part) if isinstance(part, str) else part for part in parts]
+    if not all(type(n) is int and n >= 0 for n in found) or not found or found == [0]:
+        raise UsageError(f"--seeds needs how many (1 or more) or a list of seeds, got {text!r}")
+    return range(found[0]) if len(found) == 1 and not isinstance(text, list) else found
+
+
+def option(knob: str) -> str:
+    """A knob's name as an option."""
+    return knob.replace("_", "-")

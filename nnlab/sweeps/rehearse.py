@@ -1,0 +1,220 @@
+"""Try what a person brought (a function, a model, an optimizer) on shapes alone, before anything is
+compiled or written, so that a mistake in it is one line about it.
+
+jax.eval_shape runs a function's Python and computes nothing: milliseconds each.
+"""
+
+import re
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from nnlab import trees
+from nnlab.data.dataset import Dataset
+from nnlab.errors import UsageError
+from nnlab.sweeps.arrays import outputs_of
+from nnlab.sweeps.axes import words
+from nnlab.sweeps.choices import TABLES
+from nnlab.sweeps.grid import Recipe, build_rule, run_settings, start_settings
+from nnlab.train.keys import root
+
+LIBRARIES = ("site-packages", str(Path(__file__).parents[1]))
+OURS = {kind: set(table.values()) for kind, table in TABLES.items()}
+
+
+def rehearse(
+    recipes: Sequence[Recipe],
+    for_tasks: Sequence[dict[str, Any]],
+    for_rules: Sequence[dict[str, Any]],
+    data: Dataset,
+) -> None:
+    """Raise UsageError for the first part of a group's recipes that cannot work.
+
+    Every initializer and activation starts once; the model, and activations and optimizers that
+    are not nnlab's, make one step.
+    """
+    first: dict[Any, int] = {}
+    for i, recipe in enumerate(recipes):
+        parts = (*recipe.start, ("activation", recipe.activation), ("optimizer", recipe.optimizer))
+        for part in parts:
+            first.setdefault(part, i)
+    for (kind, (function, _)), i in first.items():
+        recipe, brought = watch(recipes[i]), function not in OURS[kind]
+        if kind == "optimizer" and not brought:
+            continue
+        params, stats = start(recipe, "batch_norm" in for_tasks[i], data)
+        if i == 0 or (kind == "activation" and brought):
+            forward(recipe, params, stats, for_tasks[i], data)
+        if kind == "optimizer":
+            step(recipe, params, for_rules[i])
+
+
+def start(recipe: Recipe, batch_norm: bool, data: Dataset) -> tuple[Any, Any]:
+    """The shapes of a recipe's initial (params, stats)."""
+    settings = start_settings(recipe, batch_norm)
+    settings = settings._replace(
+        init=initializer("init", settings.init),
+        bias_init=initializer("bias_init", settings.bias_init),
+    )
+    with blamed(f"model {words(recipe.model, 60)} on examples of shape {data.shape}"):
+        return jax.eval_shape(
+            lambda key: recipe.model.start(key, data.shape, outputs_of(data), settings), root(0)
+        )
+
+
+def forward(
+    recipe: Recipe, params: Any, stats: Any, numbers: dict[str, Any], data: Dataset
+) -> None:
+    """One training batch forward and back, one evaluation: outputs and statistics as needed."""
+    batch = recipe.plan.batch_size
+    wanted, what = (batch, outputs_of(data)), f"model {words(recipe.model, 60)}"
+    x = jax.ShapeDtypeStruct((batch, *data.shape), jnp.float32)
+
+    def apply(params, stats, x, numbers, key):
+        outputs, stats = recipe.model.apply(params, stats, x, run_settings(recipe, numbers), key)
+        if getattr(outputs, "shape", None) != wanted:
+            raise UsageError(
+                f"{what} returns {came(outputs)} for a batch of shape {x.shape}; data {data.name} "
+                f"needs [batch, outputs] {wanted}; give its last layer {wanted[1]} outputs"
+            )
+        return jnp.sum(outputs), stats
+
+    with blamed(f"{what} on a batch of shape {x.shape}"):
+        train = jax.grad(apply, has_aux=True)
+        _, after = jax.eval_shape(train, params, stats, x, traced(numbers), root(0))
+        jax.eval_shape(lambda *args: apply(*args, None), params, stats, x, traced(numbers))
+    if shapes(after) != shapes(stats):
+        raise UsageError(f"{what} changes the structure or shapes of its statistics; keep them as begun")
+
+
+def step(recipe: Recipe, params: Any, numbers: dict[str, Any]) -> None:
+    """One step of an optimizer: updates like the parameters, a memory that keeps its structure."""
+    rule, what = build_rule(recipe), f"optimizer {name(recipe.optimizer[0])}"
+    loss = jax.ShapeDtypeStruct((), jnp.float32)
+    with blamed(what):
+        memory = jax.eval_shape(rule.init, params, traced(numbers), root(0))
+        updates, after = jax.eval_shape(
+            lambda *known: rule.update(*known, lambda w: trees.dot(w, w)),
+            *(params, memory, params, traced(numbers), root(0), loss),
+        )
+    if shapes(updates) != shapes(params):
+        raise UsageError(f"{what} returns updates unlike the parameters; return one of each shape")
+    if shapes(after) != shapes(memory):
+        raise UsageError(
+            f"{what} changes the structure, shapes or dtypes of its state; keep them as begun"
+        )
+
+
+def watch(recipe: Recipe) -> Recipe:
+    """The recipe with its activation and optimizer watched."""
+    (activation, static), (optimizer, arguments) = recipe.activation, recipe.optimizer
+    return recipe._replace(
+        activation=(activation and watched("activation", activation, check_activation), static),
+        optimizer=(watched("optimizer", optimizer, check_transformation), arguments),
+    )
+
+
+def initializer(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """An initializer that must return floats of the shape it was asked for."""
+
+    def check(what: str, array: Any, key: Any, shape: Sequence[int], *_: Any) -> None:
+        del key
+        if callable(array):
+            raise UsageError(f"{what} returns a function; call it first: {kind}={name(function)}()")
+        floats = hasattr(array, "dtype") and jnp.issubdtype(array.dtype, jnp.floating)
+        if not floats or array.shape != tuple(shape):
+            raise UsageError(f"{what} returns {came(array)}; it needs floats of shape {tuple(shape)}")
+
+    return watched(kind, function, check)
+
+
+def check_activation(what: str, y: Any, *_: Any, **__: Any) -> None:
+    """An activation must return an array; its shape is the model's affair."""
+    if not hasattr(y, "shape"):
+        raise UsageError(f"{what} returns {came(y)}; it needs an array of the shape it was given")
+
+
+def check_transformation(what: str, made: Any, **_: Any) -> None:
+    """An optimizer's constructor must return a transformation."""
+    if not (hasattr(made, "init") and hasattr(made, "update")):
+        raise UsageError(
+            f"{what} returns {came(made)}; it needs an optax.GradientTransformation; "
+            "try lambda learning_rate: optax.adam(learning_rate)"
+        )
+
+
+def watched(
+    kind: str, function: Callable[..., Any], check: Callable[..., None] | None
+) -> Callable[..., Any]:
+    """The same function; what goes wrong in it, or with what it returns, is its own fault."""
+    what = f"{kind} {name(function)}"
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with blamed(what):
+            result = function(*args, **kwargs)
+        if check is not None:
+            check(what, result, *args, **kwargs)
+        return result
+
+    return call
+
+
+@contextmanager
+def blamed(what: str) -> Iterator[None]:
+    """Any error inside becomes one line that says what failed, where and why."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{what} does not work{place(error)}: {reason(error)}") from error
+
+
+def place(error: Exception) -> str:
+    """The last line of the person's own code on the way to an error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not any(library in f.filename for library in LIBRARIES)]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+
+
+def reason(error: Exception) -> str:
+    """Why, in words that need no knowledge of how jax works inside."""
+    if isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError):
+        return (
+            "it asks for values (if, float, numpy) while only shapes are known; "
+            "use jax.numpy, and jnp.where instead of if"
+        )
+    text = next(iter(str(error).strip().splitlines()), "")
+    text = re.sub(r"\w*Tracer\b", "Array", text.replace("dot_general", "a matrix product"))
+    return f"{type(error).__name__}: {text}"
+
+
+def name(function: Any) -> str:
+    """A function as its writer calls it."""
+    return getattr(function, "__name__", None) or type(function).__name__
+
+
+def came(value: Any) -> str:
+    """What a function returned, in words."""
+    return f"{value.dtype} of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
+
+
+def traced(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Numbers as a program sees them: known by dtype only."""
+    return {
+        name: jax.ShapeDtypeStruct((), jnp.bool_ if isinstance(value, bool) else jnp.float32)
+        for name, value in numbers.items()
+    }
+
+
+def shapes(tree: Any) -> Any:
+    """A tree's structure with the shape and dtype of each leaf."""
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
