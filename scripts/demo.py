@@ -1,0 +1,91 @@
+"""Which initial weights suit which activation, and how far does sigmoid with std 1 fall behind?
+
+1,728 networks: 4 initializers x 3 activations x 6 optimizers x 8 learning rates x 3 seeds, each with
+five hidden layers of 100 on the 8x8 digits, 15 epochs of batches of 100, mixed in one compiled program.
+The lecture says: sigmoid and tanh want Xavier's scale, ReLU wants He's, and a standard deviation of 1
+saturates sigmoid. Learning rate and optimizer are chosen on validation data for each pair; the test
+accuracy of that choice is reported with a 95 % interval over seeds.
+
+About 2 minutes on 2 cores.    python scripts/demo.py --out runs/demo
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import nnlab
+from nnlab.report.page import write
+from nnlab.report.table import limits
+
+INITS = ["normal(1)", "normal(0.01)", "xavier", "he"]
+ACTIVATIONS = ["sigmoid", "tanh", "relu"]
+OPTIMIZERS = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"]
+
+
+def sweep(seeds: int = 3, epochs: int = 15, rates: int = 8) -> nnlab.Sweep:
+    """The demo's runs."""
+    return nnlab.Sweep(
+        model=nnlab.models.mlp(hidden=[100] * 5),
+        data=nnlab.data.load("digits"),
+        axes={
+            "init": INITS,
+            "activation": ACTIVATIONS,
+            "optimizer": OPTIMIZERS,
+            "learning_rate": nnlab.log_space(1e-4, 1.0, rates),
+            "seed": range(seeds),
+        },
+        epochs=epochs,
+        batch_size=100,
+    )
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Where results and report go.")] = Path("runs/demo"),
+    seeds: int = 3,
+    fast: Annotated[bool, typer.Option(help="Toy size, for a first look.")] = False,
+) -> None:
+    """Train, print the answer, write the report."""
+    results = sweep(2, 2, 3).run(out) if fast else sweep(seeds).run(out)
+    console = Console(highlight=False)
+    console.print(f"{results!r}\n", markup=False, soft_wrap=True)
+    best = results.tuned(over=["optimizer", "learning_rate"])
+    plain = results.sel(optimizer="sgd").tuned(over="learning_rate")
+    for part, name in ((best, "best optimizer and learning rate"), (plain, "plain SGD, best rate")):
+        console.print(accuracies(part, f"Test accuracy, {name}, chosen on validation data"))
+        console.print(verdict(part) + "\n", soft_wrap=True)
+    console.print(f"report: {write(results, out / 'report')}", soft_wrap=True)
+
+
+def accuracies(best: nnlab.Results, title: str) -> Table:
+    """Mean and 95 % interval for each pair of initializer and activation."""
+    found = best.mean("test_accuracy")
+    table = Table(title=title, title_justify="left")
+    for name in ("init", *ACTIVATIONS):
+        table.add_column(name)
+    for init in INITS:
+        row = found.sel(init=init)
+        cells = (row.sel(activation=a) for a in ACTIVATIONS)
+        table.add_row(init, *(limits(c["mean"], c["low"], c["high"], "accuracy") for c in cells))
+    return table
+
+
+def verdict(best: nnlab.Results) -> str:
+    """Which init suits which activation, and what a standard deviation of 1 costs sigmoid."""
+    mean = best.mean("val_accuracy")["mean"]
+    suits = {a: INITS[int(mean.sel(activation=a).argmax("init"))] for a in ACTIVATIONS}
+    lines = [f"{a}: {init} is best on validation data" for a, init in suits.items()]
+    gap = best.difference("test_accuracy", "init", suits["sigmoid"])
+    lost = -100 * gap.sel(activation="sigmoid", init="normal(1)")
+    low, high = sorted((float(lost["low"]), float(lost["high"])))
+    lines.append(
+        f"sigmoid with std 1 falls {float(lost['mean']):.1f} points of test accuracy behind "
+        f"{suits['sigmoid']} (95 % interval {low:.1f} to {high:.1f}, paired by seed)"
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    typer.run(main)

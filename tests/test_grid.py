@@ -1,0 +1,190 @@
+"""From axes to recipes, groups and chunks."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from engine import blobs, mixed_sweep
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nnlab
+from nnlab import UsageError
+from nnlab.lanes.planner import shape_chunks, target_lanes
+from nnlab.sweeps.choices import TABLES
+from nnlab.sweeps.group import cut
+
+
+def sweep_of(axes: dict, hidden=(8,), **knobs) -> nnlab.Sweep:
+    knobs = {"batch_size": 20, "epochs": 1} | {k: v for k, v in knobs.items()}
+    knobs = {k: v for k, v in knobs.items() if k not in axes}
+    return nnlab.Sweep(nnlab.models.mlp(list(hidden)), blobs(), axes, **knobs)
+
+
+def test_cells_are_in_row_major_order_of_the_axes():
+    sweep = sweep_of({"init": ["he", "xavier"], "learning_rate": [0.1, 0.2, 0.3]})
+    assert sweep.grid.cells.tolist() == [[0, 1, 2], [3, 4, 5]]
+    rates = [dict(recipe.for_rule)["learning_rate"] for recipe in sweep.grid.recipes]
+    assert rates == [0.1, 0.2, 0.3] * 2
+
+
+def test_cells_that_differ_only_in_what_their_run_does_not_read_share_a_recipe():
+    sweep = sweep_of({"optimizer": ["sgd", "momentum"], "momentum": [0.5, 0.9]})
+    assert sweep.grid.cells.tolist() == [[0, 0], [1, 2]]
+    summary = sweep.summary()
+    assert (summary.runs, summary.trained) == (4, 3)
+
+
+def test_an_optimizers_own_argument_comes_before_the_knob():
+    axes = {"optimizer": ["adam(beta1=0.5)", "adam"], "beta1": [0.8, 0.9]}
+    sweep = sweep_of(axes)
+    assert sweep.grid.cells.tolist() == [[0, 0], [1, 2]]
+    assert [dict(r.for_rule)["beta1"] for r in sweep.grid.recipes] == [0.5, 0.8, 0.9]
+
+
+def test_weight_decay_is_an_optimizers_own_or_an_l2_penalty():
+    sweep = sweep_of({"optimizer": ["adam", "adamw"]}, weight_decay=0.1)
+    adam, adamw = (dict(recipe.for_rule) for recipe in sweep.grid.recipes)
+    assert adam["l2"] == adamw["weight_decay"] == 0.1
+    assert "l2" not in adamw
+    assert "weight_decay" not in adam
+
+
+def test_a_linear_model_shares_its_run_between_activations():
+    axes = {"hidden": [[], [4]], "activation": ["relu", "tanh"], "dropout": [0.0, 0.5]}
+    sweep = sweep_of(axes)
+    assert sweep.grid.cells.reshape(2, 4).tolist() == [[0, 0, 0, 0], [1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("axes", "knobs", "name"),
+    [
+        ({"activation": ["relu", "tanh"]}, {"hidden": []}, "axis activation"),
+        ({"dropout": [0.5]}, {"hidden": []}, "dropout"),
+        ({}, {"hidden": [], "batch_norm": True}, "batch_norm"),
+        ({}, {"optimizer": "sgd(learning_rate=1)", "learning_rate": 0.1}, "learning_rate"),
+        ({"activation": ["leaky_relu(0.1)", "leaky_relu:0.1"]}, {}, "axis activation"),
+    ],
+)
+def test_what_changes_no_run_is_refused(axes, knobs, name):
+    with pytest.raises(UsageError, match=f"^{name} changes nothing: "):
+        _ = sweep_of(axes, **knobs).grid
+
+
+def test_what_changes_some_run_is_kept():
+    axes = {"optimizer": ["sgd(learning_rate=1)", "sgd"]}
+    assert len(sweep_of(axes, learning_rate=0.1).grid.recipes) == 2
+
+
+def test_groups_share_shapes_batches_and_epochs():
+    axes = {"hidden": [[4], [6]], "epochs": [1, 2], "init": ["he", "xavier"], "seed": [0, 1]}
+    groups = sweep_of(axes).groups()
+    assert len(groups) == 4
+    assert all(len({(r.model, r.plan) for r in g.recipes}) == 1 for g in groups)
+    assert sorted(i for g in groups for i in g.ids) == list(range(8))
+
+
+def test_segments_share_an_activation_and_an_optimizer_and_hold_every_recipe():
+    (group,) = mixed_sweep().groups()
+    for row in group.segments:
+        assert len({group.recipes[i].activation for part in row for i in part}) == 1
+    for o in range(group.columns):
+        assert len({group.recipes[i].optimizer for row in group.segments for i in row[o]}) == 1
+    placed = Counter(i for row in group.segments for part in row for i in part)
+    assert placed == Counter(range(len(group.recipes)))
+
+
+def test_parts_nobody_uses_are_left_out_of_the_program():
+    (group,) = sweep_of({"learning_rate": [0.1, 0.2]}).groups()
+    assert all(numbers == {} for numbers in group.for_tasks)
+    assert all("l2" not in numbers for numbers in group.for_rules)
+    (group,) = sweep_of({"dropout": [0.0, 0.5]}, weight_decay=0.1).groups()
+    assert all(set(numbers) == {"dropout"} for numbers in group.for_tasks)
+    assert all(numbers["l2"] == 0.1 for numbers in group.for_rules)
+
+
+def test_numbers_given_in_some_cells_take_their_default_in_the_others():
+    (group,) = sweep_of({"optimizer": ["adam", "adam(beta1=0.5)"]}).groups()
+    assert [numbers["beta1"] for numbers in group.for_rules] == [0.9, 0.5]
+
+
+def test_a_fixed_knob_is_the_same_as_an_axis_of_one_value():
+    fixed = sweep_of({"learning_rate": [0.1, 0.2]}, dropout=0.5)
+    axis = sweep_of({"learning_rate": [0.1, 0.2], "dropout": [0.5]})
+    assert fixed.grid.recipes == axis.grid.recipes
+
+
+def test_every_optimizer_steps_with_numbers_known_only_inside_the_program(monkeypatch):
+    monkeypatch.setattr("nnlab.sweeps.rehearse.OURS", dict.fromkeys(TABLES, frozenset()))
+    sweep = sweep_of({"optimizer": list(TABLES["optimizer"])}, hidden=[], weight_decay=0.1)
+    (group,) = sweep.groups()
+    assert len(group.recipes) == len(TABLES["optimizer"])
+
+
+def test_every_initializer_of_matrices_and_every_activation_starts():
+    matrices = sorted(TABLES["init"].keys() - {"dirac", "delta_orthogonal"})
+    for axis in ({"init": matrices}, {"activation": list(TABLES["activation"])}):
+        assert len(sweep_of(axis).groups()) == 1
+
+
+# The planner --------------------------------------------------------------------------------------
+
+COUNTS = st.lists(
+    st.lists(st.integers(0, 40), min_size=1, max_size=4), min_size=1, max_size=4
+).map(lambda rows: [(row + [0] * 4)[: len(rows[0])] for row in rows])
+PLANS = {
+    "configs": COUNTS.filter(lambda rows: sum(map(sum, rows)) > 0),
+    "seeds": st.integers(1, 20),
+    "target": st.integers(1, 100),
+    "devices": st.integers(1, 8),
+    "exact": st.booleans(),
+}
+
+
+@settings(max_examples=100, deadline=None)
+@given(**PLANS)
+def test_every_run_is_in_exactly_one_chunk(configs, seeds, target, devices, exact):
+    shape = shape_chunks(configs, seeds, target, devices, exact)
+    runs: Counter = Counter()
+    for config_chunk in range(shape.config_chunks):
+        for seed_chunk in range(shape.seed_chunks):
+            chosen = [p.index for p in cut(range(seeds), seed_chunk, shape.seeds) if not p.copy]
+            for a, (row, sizes) in enumerate(zip(configs, shape.counts, strict=True)):
+                for o, (count, size) in enumerate(zip(row, sizes, strict=True)):
+                    for place in cut(range(count), config_chunk, size):
+                        if not place.copy:
+                            runs.update((a, o, place.index, seed) for seed in chosen)
+    wanted = {
+        (a, o, i, seed)
+        for a, row in enumerate(configs)
+        for o, count in enumerate(row)
+        for i in range(count)
+        for seed in range(seeds)
+    }
+    assert set(runs) == wanted
+    assert set(runs.values()) == {1}
+
+
+@settings(max_examples=100, deadline=None)
+@given(**PLANS)
+def test_chunks_keep_to_the_target_where_a_lane_per_segment_allows(
+    configs, seeds, target, devices, exact
+):
+    shape = shape_chunks(configs, seeds, target, devices, exact)
+    segments = sum(count > 0 for row in configs for count in row)
+    limit = target if exact else target * 3 // 2
+    assert shape.lanes <= max(limit, segments)
+    assert shape.seeds == 1 or shape.config_chunks == 1
+
+
+def test_lanes_follow_the_size_of_the_network():
+    small, large = (target_lanes(n, 0, "cpu", 2**33) for n in (10_000, 10_000_000))
+    assert (small, large) == (64, 4)
+    gpu = target_lanes(400_000, 1_000_000, "gpu", 2**37)
+    assert 1000 < gpu <= 4096
+
+
+def test_more_chunks_than_lanes_are_never_cut_for_one_device():
+    shape = shape_chunks([[100]], 1, 25, 1)
+    assert (shape.lanes, shape.chunks) == (25, 4)
+    assert np.prod([shape.lanes, shape.chunks]) == 100
