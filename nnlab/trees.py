@@ -19,7 +19,7 @@ def zeros_like(tree: PyTree) -> PyTree:
 def dot(a: PyTree, b: PyTree) -> Float[Array, ""]:
     """The inner product sum_i a_i b_i over all leaves."""
     products = jax.tree.leaves(map(lambda x, y: jnp.sum(x * y), a, b))
-    return sum(products[1:], start=products[0])
+    return jnp.stack(products).sum() if len(products) > 1 else products[0]
 
 
 def norm(tree: PyTree) -> Float[Array, ""]:
@@ -33,7 +33,7 @@ def size(tree: PyTree) -> int:
 
 
 def unzip(function: Callable[..., tuple], *trees: PyTree) -> tuple[Any, ...]:
-    """Map a function that returns a tuple; a tuple of trees comes back instead of a tree of tuples."""
+    """Map a function that returns a tuple: a tuple of trees, not a tree of tuples."""
     leaves, structure = jax.tree.flatten(trees[0])
     rest = [structure.flatten_up_to(tree) for tree in trees[1:]]
     results = [function(*row) for row in zip(leaves, *rest, strict=True)]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Integer, Key, PyTree
 
 Scalar = Float[Array, ""]
@@ -12,6 +13,10 @@ Number = float | Float[Array, ""]
 Flag = bool | Bool[Array, ""]
 """A switch: a Python bool, or a traced one that a sweep varies."""
 PRNGKey = Key[Array, ""]
+AnyArray = jax.Array | np.ndarray
+"""An array on a device, or on its way there or back."""
+Device = Any
+"""A `jax.Device`, which type checkers take for a variable."""
 Params = PyTree[Any]
 Shape = Sequence[int]
 
@@ -31,6 +36,20 @@ class Activation(Protocol):
 
 
 __all__ = [
-    "Activation", "Array", "Bool", "Flag", "Float", "Initializer", "Int", "Integer", "Number", "PRNGKey",
-    "Params", "PyTree", "Scalar", "Shape",
+    "Activation",
+    "AnyArray",
+    "Array",
+    "Bool",
+    "Device",
+    "Flag",
+    "Float",
+    "Initializer",
+    "Int",
+    "Integer",
+    "Number",
+    "PRNGKey",
+    "Params",
+    "PyTree",
+    "Scalar",
+    "Shape",
 ]

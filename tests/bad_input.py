@@ -203,6 +203,10 @@ WHOLE: dict[str, tuple[Any, list[str]]] = {
     "a name as a model": (lambda: nnlab.Sweep("mlp", clouds()), ["model needs", "mlp("]),
     "a class as a model": (lambda: nnlab.Sweep(nnlab.models.MLP, clouds()), ["model needs"]),
     "sizes as a number": (lambda: nnlab.Sweep(mlp(100)), ["hidden needs a list", "got 100"]),
+    "a network of terabytes": (
+        lambda: nnlab.Sweep(mlp([10**6, 10**6]), clouds(), batch_size=10),
+        ["1 lanes of 3,814,", "GiB", "a smaller network"],
+    ),
     "a tuple as data": (
         lambda: nnlab.Sweep(mlp([4]), (np.ones((3, 2)), np.ones(3))),
         ["data needs a data set, got tuple", "from_arrays"],
@@ -260,9 +264,9 @@ def main(directory: Path) -> None:
         try:
             request(name, out)
             came[name] = "nothing", "", out.exists()
-        except Exception as error:  # noqa: BLE001 - whatever comes is reported
+        except Exception as error:
             came[name] = type(error).__name__, str(error), out.exists()
-    print(json.dumps(came))
+    sys.stdout.write(json.dumps(came) + "\n")
 
 
 if __name__ == "__main__":

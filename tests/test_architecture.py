@@ -31,7 +31,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE)
 
 def room(module: str) -> str:
     """The part of the house a module belongs to: nnlab.lanes.lift is in lanes."""
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def imports(path: Path) -> set[str]:
@@ -61,7 +61,9 @@ def test_every_room_has_a_layer():
 
 
 def test_files_can_be_held_in_the_head():
-    lengths = {p: len(p.read_text().splitlines()) for p in ROOT.rglob("*.py") if ".venv" not in p.parts}
+    lengths = {
+        p: len(p.read_text().splitlines()) for p in ROOT.rglob("*.py") if ".venv" not in p.parts
+    }
     assert not {str(p.relative_to(ROOT)): n for p, n in lengths.items() if n > 400}
 
 

@@ -65,13 +65,17 @@ def test_every_default_is_a_value_of_its_knob():
     for name, value in DEFAULTS.items():
         read = check_value(name, value, MODEL)
         assert label(read) == value
-        assert isinstance(read, Choice) == (name in ("init", "bias_init", "activation", "optimizer"))
+        assert isinstance(read, Choice) == (
+            name in ("init", "bias_init", "activation", "optimizer")
+        )
 
 
 def test_a_hyperparameter_belongs_to_the_optimizers_of_the_sweep():
     axes = {"momentum": [0.5, 0.9], "optimizer": ["sgd", "momentum"]}
     assert read_axes(MODEL, axes)["momentum"] == [0.5, 0.9]
-    with pytest.raises(UsageError, match="momentum does nothing for optimizer sgd, adam; it belongs"):
+    with pytest.raises(
+        UsageError, match="momentum does nothing for optimizer sgd, adam; it belongs"
+    ):
         read_axes(MODEL, axes | {"optimizer": ["sgd", "adam"]})
     flag = {"nesterov": [False, True], "optimizer": ["momentum"]}
     assert read_axes(MODEL, flag)["nesterov"] == [False, True]

@@ -11,7 +11,11 @@ from bad_input import NEEDED
 
 @pytest.fixture(scope="module")
 def came(tmp_path_factory) -> dict:
-    command = [sys.executable, Path(__file__).with_name("bad_input.py"), tmp_path_factory.mktemp("out")]
+    command = [
+        sys.executable,
+        Path(__file__).with_name("bad_input.py"),
+        tmp_path_factory.mktemp("out"),
+    ]
     printed = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(printed.stdout.splitlines()[-1])
 

@@ -32,7 +32,10 @@ def test_every_way_to_write_arguments_says_the_same(text, numbers):
 def test_structural_arguments_decide_the_program_and_numbers_do_not():
     assert resolve("activation", "maxout(2)").branch != resolve("activation", "maxout(3)").branch
     assert dict(resolve("activation", "maxout(3)").static) == {"pieces": 3}
-    small, large = resolve("activation", "leaky_relu(0.1)"), resolve("activation", "leaky_relu(0.3)")
+    small, large = (
+        resolve("activation", "leaky_relu(0.1)"),
+        resolve("activation", "leaky_relu(0.3)"),
+    )
     assert small.branch == large.branch
     assert small.numbers != large.numbers
 
@@ -73,8 +76,8 @@ def test_an_optax_transformation_is_a_constructor_without_arguments():
 
 def test_hyperparameters_are_numbers_and_flags_not_data_masks_or_functions():
     assert "mu_dtype" not in hyperparameters(optax.adam, "optimizer")
-    assert list(hyperparameters(optax.sgd, "optimizer"))[0] == "learning_rate"
-    assert list(hyperparameters(ACTIVATIONS["leaky_relu"], "activation"))[0] != "x"
+    assert next(iter(hyperparameters(optax.sgd, "optimizer"))) == "learning_rate"
+    assert next(iter(hyperparameters(ACTIVATIONS["leaky_relu"], "activation"))) != "x"
     assert hyperparameters(max, "activation") == {}
 
 
@@ -94,5 +97,5 @@ def test_a_sweep_can_give_every_optimizer_of_its_table_what_it_needs():
 
 @pytest.mark.parametrize("text", ["", "3", "normal)", "normal(0.1", "a b", "normal(0.1))", "-"])
 def test_what_cannot_be_read_is_refused_with_the_way_to_write_it(text):
-    with pytest.raises(UsageError, match="write a name|does not fit|needs a number"):
+    with pytest.raises(UsageError, match=r"write a name|does not fit|needs a number"):
         resolve("init", text)

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from engine import blobs, every_run, mixed_sweep, train_plainly
@@ -131,7 +132,6 @@ def test_all_configs_of_a_seed_share_initial_draws_and_batches():
 
 
 def test_an_optax_optimizer_a_jax_initializer_and_a_function_work_wherever_a_name_does():
-    import jax
     import optax
 
     axes = {
@@ -187,3 +187,33 @@ def test_one_device_and_two_give_the_same_runs():
         return np.array(json.loads(printed.stdout.splitlines()[-1]))
 
     np.testing.assert_allclose(losses(1), losses(2), **CLOSE)
+
+
+def test_weight_decay_is_an_optimizer_s_own_where_it_has_one_and_l2_elsewhere():
+    knobs = {"learning_rate": 0.1, "epochs": 1, "batch_size": 20}
+    axes = {"optimizer": ["adamw", "adamw(weight_decay=0)", "adam", "sgd"]}
+    plain = nnlab.Sweep(nnlab.models.mlp([6]), blobs(), axes, **knobs).run()["train_loss"]
+    assert not np.allclose(*(plain.sel(optimizer=o) for o in axes["optimizer"][:2]), rtol=1e-9)
+    np.testing.assert_allclose(
+        plain.sel(optimizer="adamw(weight_decay=0)"), plain.sel(optimizer="adam"), rtol=1e-5
+    )
+    decayed = nnlab.Sweep(nnlab.models.mlp([6]), blobs(), axes, weight_decay=0.5, **knobs).run()
+    assert not np.allclose(decayed["train_loss"].sel(optimizer="sgd"), plain.sel(optimizer="sgd"))
+    assert not np.allclose(decayed["train_loss"].sel(optimizer="adam"), plain.sel(optimizer="adam"))
+
+
+def test_optimizers_that_ask_for_the_loss_or_a_key_mix_with_those_that_do_not():
+    """A line search evaluates its own task's loss, whatever stands beside it."""
+    knobs = {"learning_rate": 0.1, "epochs": 2, "batch_size": 20}
+    axes = {
+        "optimizer": ["lbfgs", "noisy_sgd", "polyak_sgd", "sgd"],
+        "activation": ["tanh", "relu"],
+    }
+    mixed = nnlab.Sweep(nnlab.models.mlp([6]), blobs(), axes, **knobs).run()["train_loss"]
+    assert np.isfinite(mixed).all()
+    alone = nnlab.Sweep(
+        nnlab.models.mlp([6]), blobs(), optimizer="lbfgs", activation="relu", **knobs
+    ).run()["train_loss"]
+    np.testing.assert_allclose(
+        mixed.sel(optimizer="lbfgs", activation="relu"), alone, rtol=1e-3, atol=1e-4
+    )

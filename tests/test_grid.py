@@ -16,7 +16,7 @@ from nnlab.sweeps.group import cut
 
 
 def sweep_of(axes: dict, hidden=(8,), **knobs) -> nnlab.Sweep:
-    knobs = {"batch_size": 20, "epochs": 1} | {k: v for k, v in knobs.items()}
+    knobs = {"batch_size": 20, "epochs": 1} | knobs
     knobs = {k: v for k, v in knobs.items() if k not in axes}
     return nnlab.Sweep(nnlab.models.mlp(list(hidden)), blobs(), axes, **knobs)
 
@@ -129,9 +129,9 @@ def test_every_initializer_of_matrices_and_every_activation_starts():
 
 # The planner --------------------------------------------------------------------------------------
 
-COUNTS = st.lists(
-    st.lists(st.integers(0, 40), min_size=1, max_size=4), min_size=1, max_size=4
-).map(lambda rows: [(row + [0] * 4)[: len(rows[0])] for row in rows])
+COUNTS = st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=4), min_size=1, max_size=4).map(
+    lambda rows: [(row + [0] * 4)[: len(rows[0])] for row in rows]
+)
 PLANS = {
     "configs": COUNTS.filter(lambda rows: sum(map(sum, rows)) > 0),
     "seeds": st.integers(1, 20),
@@ -153,7 +153,7 @@ def test_every_run_is_in_exactly_one_chunk(configs, seeds, target, devices, exac
                 for o, (count, size) in enumerate(zip(row, sizes, strict=True)):
                     for place in cut(range(count), config_chunk, size):
                         if not place.copy:
-                            runs.update((a, o, place.index, seed) for seed in chosen)
+                            runs.update((a, o, place.position, seed) for seed in chosen)
     wanted = {
         (a, o, i, seed)
         for a, row in enumerate(configs)

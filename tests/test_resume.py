@@ -9,9 +9,9 @@ from pathlib import Path
 
 import nnlab
 
-RUNS = 40
+RUNS = 30
 WORDS = ["--hidden", "linear", "--init", "uniform", "--optimizer", "sgd", "--batch-size", "10"]
-WORDS += ["--epochs", "20", "--seeds", str(RUNS), "--lanes", "1", "--quiet"]
+WORDS += ["--epochs", "8", "--seeds", str(RUNS), "--lanes", "1", "--quiet"]
 ONE_DEVICE = os.environ | {"JAX_NUM_CPU_DEVICES": "1", "JAX_PLATFORMS": "cpu"}
 PATIENCE = 240.0
 
@@ -65,4 +65,8 @@ def test_a_sweep_stopped_by_ctrl_c_and_by_a_kill_ends_bit_for_bit_as_if_never_st
 
     assert finish(out).splitlines()[:2] == finish(never_stopped).splitlines()[:2]
     assert after_kill.items() < chunks(out).items()
-    assert nnlab.load(out).dataset.drop_attrs().identical(nnlab.load(never_stopped).dataset.drop_attrs())
+    assert (
+        nnlab.load(out)
+        .dataset.drop_attrs()
+        .identical(nnlab.load(never_stopped).dataset.drop_attrs())
+    )

@@ -1,7 +1,6 @@
 """A sweep's directory: whole files, the right sweep, nothing lost."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +122,7 @@ def test_other_data_under_the_same_name_is_another_sweep(copy):
     data = nnlab.data.from_arrays(x, y, validation=30, test=30, name="blobs")
     whole = sweep()
     other = nnlab.Sweep(whole.model, data, whole.axes, epochs=2, batch_size=20)
-    with pytest.raises(UsageError, match="holds another sweep .data "):
+    with pytest.raises(UsageError, match=r"holds another sweep .data "):
         other.run(copy, progress=False)
 
 
@@ -142,14 +141,14 @@ def test_a_kill_before_the_description_is_written_leaves_a_directory_to_begin_in
 @pytest.mark.parametrize("out", ["file", "file/runs", "/proc/runs"])
 def test_a_directory_that_cannot_be_written_is_refused_before_training(tmp_path, out):
     (tmp_path / "file").write_text("not a directory")
-    with pytest.raises(UsageError, match="cannot write results to .*; choose another directory"):
+    with pytest.raises(UsageError, match=r"cannot write results to .*; choose another directory"):
         Store.open(tmp_path / out, describe())
 
 
 def test_a_chunk_that_cannot_be_written_says_that_the_others_are_kept(tmp_path):
     store = begun(tmp_path)
-    os.rename(tmp_path / "chunks", tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match="cannot write .*: finished chunks are kept"):
+    (tmp_path / "chunks").rename(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match=r"cannot write .*: finished chunks are kept"):
         store.write(1, ARRAYS)
 
 
@@ -237,7 +236,7 @@ def test_a_finished_sweep_is_not_trained_again(finished):
 
 def test_a_begun_sweep_keeps_its_chunks_and_refuses_other_lanes(finished):
     sweep().run(finished, lanes=2, progress=False)
-    with pytest.raises(UsageError, match="begun with chunks of .* lanes and keeps them"):
+    with pytest.raises(UsageError, match=r"begun with chunks of .* lanes and keeps them"):
         sweep().run(finished, lanes=6, progress=False)
 
 

@@ -16,7 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train thousands of labelled networks in one compiled program, and know which choice works.",
+    help="Train thousands of labelled networks in one program, and know which choice works.",
 )
 OUT, ERR = Console(), Console(stderr=True)
 Option = typer.Option
@@ -31,7 +31,7 @@ def main() -> None:
     except UsageError as error:
         say_error(str(error))
     except (typer.Abort, KeyboardInterrupt):
-        say_error("interrupted; nothing was trained")
+        say_error("interrupted")
         sys.exit(130)
     sys.exit(2)
 
@@ -55,7 +55,9 @@ DATA = "Data"
 def ablate(
     config: Annotated[
         Path | None,
-        typer.Argument(help="A TOML file with these options; options given here win.", metavar="[FILE.toml]"),
+        typer.Argument(
+            help="A TOML file with these options; options given here win.", metavar="[FILE.toml]"
+        ),
     ] = None,
     init: Annotated[str | None, text("Initial weights: normal:0.01,xavier,he")] = None,
     bias_init: Annotated[str | None, text("Initial biases: zeros,normal:1")] = None,
@@ -67,30 +69,41 @@ def ablate(
     dropout: Annotated[str | None, text("Probability of dropping a hidden unit: 0,0.2,0.5")] = None,
     batch_norm: Annotated[str | None, text("on, off or on,off")] = None,
     label_smoothing: Annotated[str | None, text("0,0.1")] = None,
-    hidden: Annotated[str | None, text("Hidden layers: 5x100 or 512-256; 5x100,2x50 for two nets")] = None,
+    hidden: Annotated[
+        str | None, text("Hidden layers: 5x100 or 512-256; 5x100,2x50 for two nets")
+    ] = None,
     batch_size: Annotated[str | None, text("Examples per step [100]")] = None,
     epochs: Annotated[str | None, text("Passes over the training set [15]")] = None,
     seeds: Annotated[str | None, text("How many, or which: 3 or 0,7 [3]")] = None,
     set_: Annotated[
         list[str] | None, text("Any other hyperparameter: --set beta1=0.8,0.9", "--set")
     ] = None,
-    data: Annotated[str | None, text("digits, mnist, fashion_mnist or a TFDS name [digits]", panel=DATA)] = None,
-    data_dir: Annotated[
-        Path | None, text("Directory with the original files, for machines without a network", panel=DATA)
+    data: Annotated[
+        str | None, text("digits, mnist, fashion_mnist or a TFDS name [digits]", panel=DATA)
     ] = None,
-    scaling: Annotated[str | None, text("none, unit, standard or feature [standard]", panel=DATA)] = None,
+    data_dir: Annotated[
+        Path | None,
+        text("Directory with the original files, for machines without a network", panel=DATA),
+    ] = None,
+    scaling: Annotated[
+        str | None, text("none, unit, standard or feature [standard]", panel=DATA)
+    ] = None,
     limit: Annotated[int | None, text("Use only the first N training examples", panel=DATA)] = None,
     out: Annotated[
         Path | None, text("Keep results here; the same command continues from there", panel=RUN)
     ] = None,
-    lanes: Annotated[int | None, text("Runs trained together on a device; nnlab chooses", panel=RUN)] = None,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress bar.", rich_help_panel=RUN)] = False,
+    lanes: Annotated[
+        int | None, text("Runs trained together on a device; nnlab chooses", panel=RUN)
+    ] = None,
+    quiet: Annotated[
+        bool, Option("--quiet", "-q", help="No progress bar.", rich_help_panel=RUN)
+    ] = False,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Say what would be trained, and stop.", rich_help_panel=RUN)
     ] = False,
 ) -> None:
     """Train every combination of the values given, with error bars over seeds."""
-    from nnlab.cli.plan import make_sweep, read_file, read_settings  # noqa: PLC0415 - jax is slow
+    from nnlab.cli.plan import make_sweep, read_file, read_settings
 
     typed = {
         "init": init, "bias_init": bias_init, "activation": activation, "optimizer": optimizer,
@@ -110,7 +123,10 @@ def ablate(
         results = sweep.run(out, lanes=lanes, progress=not quiet)
     except KeyboardInterrupt:
         kept = f"finished chunks are in {out}; the same command continues from there"
-        ERR.print(f"\nnnlab: interrupted; {kept if out else 'nothing was kept (no --out)'}", soft_wrap=True)
+        ERR.print(
+            f"\nnnlab: interrupted; {kept if out else 'nothing was kept (no --out)'}",
+            soft_wrap=True,
+        )
         sys.exit(130)
     show_results(results, out)
 
@@ -121,8 +137,8 @@ def report(
     to: Annotated[Path | None, Option(help="Where to write the page [DIRECTORY/report].")] = None,
 ) -> None:
     """Write figures and a table of a sweep as one readable page."""
-    from nnlab.report.page import write  # noqa: PLC0415
-    from nnlab.sweeps.sweep import load  # noqa: PLC0415
+    from nnlab.report.page import write
+    from nnlab.sweeps.sweep import load
 
     OUT.print(f"wrote {write(load(directory), to or directory / 'report')}", soft_wrap=True)
 
@@ -132,7 +148,7 @@ def list_(
     kind: Annotated[str | None, typer.Argument(help="init, activation, optimizer or data.")] = None,
 ) -> None:
     """List every initializer, activation, optimizer and data set with one line each."""
-    from nnlab.cli.catalogue import CATALOGUE  # noqa: PLC0415
+    from nnlab.cli.catalogue import CATALOGUE
 
     if kind is not None and kind not in CATALOGUE:
         raise unknown("kind", kind, CATALOGUE)

@@ -26,7 +26,9 @@ def values(knob: str, text: Any) -> list[Any]:
     What is not a string (a TOML number or list) is taken as it is, its strings read.
     """
     if isinstance(text, list):
-        return [v for item in text for v in ([item] if isinstance(item, list) else values(knob, item))]
+        return [
+            v for item in text for v in ([item] if isinstance(item, list) else values(knob, item))
+        ]
     if knob == "hidden" and isinstance(text, int | float):
         text = str(text)
     if not isinstance(text, str):
@@ -74,7 +76,7 @@ def number(knob: str, word: str) -> int | float:
 
 
 def switch(knob: str, part: str) -> list[bool]:
-    """on or off."""
+    """On or off."""
     if part.lower() not in ON_OFF:
         raise UsageError(f"--{option(knob)} takes on, off or on,off, got {part!r}")
     return [ON_OFF[part.lower()]]
@@ -101,7 +103,8 @@ def seeds(text: Any) -> Sequence[int]:
     found = [number("seeds", part) if isinstance(part, str) else part for part in parts]
     if not all(type(n) is int and n >= 0 for n in found) or not found or found == [0]:
         raise UsageError(f"--seeds needs how many (1 or more) or a list of seeds, got {text!r}")
-    return range(found[0]) if len(found) == 1 and not isinstance(text, list) else found
+    named = [int(n) for n in found]
+    return range(named[0]) if len(named) == 1 and not isinstance(text, list) else named
 
 
 def option(knob: str) -> str:

@@ -5,10 +5,18 @@ import warnings
 
 import jax
 
+from nnlab.types import Device
+
 
 def cores() -> int:
     """The processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def asked() -> bool:
+    """Whether somebody has said how many host devices there shall be."""
+    number = jax.config.jax_num_cpu_devices  # type: ignore[attr-defined]
+    return number > 0 or "device_count" in os.environ.get("XLA_FLAGS", "")
 
 
 def prepare() -> None:
@@ -18,7 +26,7 @@ def prepare() -> None:
     jax fixes the number when it first computes, so a script that computes before its first
     sweep calls this at its top; afterwards it changes nothing and `devices` says so.
     """
-    if jax.config.jax_num_cpu_devices > 0 or "device_count" in os.environ.get("XLA_FLAGS", ""):
+    if asked():
         return
     try:
         jax.config.update("jax_num_cpu_devices", cores())
@@ -26,12 +34,11 @@ def prepare() -> None:
         return
 
 
-def devices() -> list[jax.Device]:
+def devices() -> list[Device]:
     """The devices of the default backend, with a hint when CPU cores will stand idle."""
     prepare()
     found = jax.devices()
-    asked = jax.config.jax_num_cpu_devices > 0 or "device_count" in os.environ.get("XLA_FLAGS", "")
-    if found[0].platform == "cpu" and len(found) == 1 < cores() and not asked:
+    if found[0].platform == "cpu" and len(found) == 1 < cores() and not asked():
         warnings.warn(
             f"jax was already running with 1 device on {cores()} cores; for the speed of all of "
             "them call nnlab.use_all_cores() before the first jax computation",

@@ -122,17 +122,17 @@ def lift(
         ]
         updates: list[list[Any]] = [[None] * len(rules) for _ in tasks]
         memory = []
-        for (o, members), kept in zip(parts(state.params), state.memory, strict=True):
+        for (o, members), old in zip(parts(state.params), state.memory, strict=True):
             g, w, value = (join([column[a][o] for a in members]) for column in pieces)
             numbers = join([rule_numbers[o][a] for a in members])
             if rules[o].asks_loss:
                 (a,) = members
                 mine = (split(state.stats[a], counts[a])[o], task_numbers[a][o])
                 update = with_loss(rules[o], tasks[a], x, y, noise, key)
-                update, kept = jax.vmap(update)(g, kept, w, numbers, value, *mine)
+                update, kept = jax.vmap(update)(g, old, w, numbers, value, *mine)
             else:
                 update, kept = jax.vmap(rules[o].update, in_axes=(0, 0, 0, 0, None, 0, None))(
-                    g, kept, w, numbers, key, value, None
+                    g, old, w, numbers, key, value, None
                 )
             memory.append(kept)
             sizes = [counts[a][o] for a in members]

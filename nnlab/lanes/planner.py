@@ -1,8 +1,8 @@
 """How many lanes train together, and how a group's runs are cut into equal chunks.
 
-A chunk holds some configs and some seeds, all configs with all its seeds. Every chunk of a group has
-the same number of lanes of each (task, rule), so that one compiled program trains all of them; the
-last chunk is filled up with copies of its own runs, which are thrown away.
+A chunk holds some configs and some seeds, all configs with all its seeds. Every chunk of a group
+has the same number of lanes of each (task, rule), so that one compiled program trains all of them;
+the last chunk is filled up with copies of its own runs, which are thrown away.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from nnlab import trees
 from nnlab.lanes.lift import Layout, lift
 from nnlab.train.keys import Stream, root, stream
 from nnlab.train.loop import Data, Plan, Record, train
-from nnlab.types import PyTree
+from nnlab.types import AnyArray, Device, PyTree
 
 AXIS = "devices"
 
@@ -38,7 +38,7 @@ class Program:
     same on one device and on many.
     """
 
-    def __init__(self, plan: Plan, layout: Layout, data: Data, devices: Sequence[jax.Device]):
+    def __init__(self, plan: Plan, layout: Layout, data: Data, devices: Sequence[Device]):
         self.plan, self.layout, self.devices = plan, layout, list(devices)
         mesh = Mesh(np.array(self.devices), (AXIS,))
         self._split = NamedSharding(mesh, PartitionSpec(AXIS))
@@ -56,7 +56,7 @@ class Program:
         self.compile_seconds = 0.0
 
     def __call__(self, chunks: Sequence[Chunk]) -> Record:
-        """Start training one chunk per device; leaves [devices, seeds, ..., lanes], not waited for."""
+        """Start one chunk per device, not waited for; leaves [devices, seeds, ..., lanes]."""
         if len(chunks) != len(self.devices):
             raise ValueError(f"{len(self.devices)} devices need as many chunks, got {len(chunks)}")
         stacked = trees.map(lambda *leaves: np.stack(leaves), *chunks)
@@ -71,7 +71,7 @@ class Program:
         """One device's chunk; its leading axis of length 1 is the device."""
         chunk = trees.map(lambda a: a[0], chunk)
 
-        def block(seed: jax.Array, start: PyTree) -> Record:
+        def block(seed: AnyArray, start: PyTree) -> Record:
             """All lanes of one seed: they share batches and noise."""
             key = root(seed)
             own = stream(key, Stream.UPDATES)

@@ -20,8 +20,8 @@ class FlaxModel:
     """A `flax.linen` module: its own initializers, dropout and norms; no knobs of nnlab's.
 
     Collections other than "params" (batch statistics) are carried as stats. A module whose
-    `__call__` takes `train`, `training`, `deterministic` or `use_running_average` is told. Equal only
-    to itself: modules that hold lists cannot be hashed.
+    `__call__` takes `train`, `training`, `deterministic` or `use_running_average` is told. Equal
+    only to itself: modules that hold lists cannot be hashed.
     """
 
     module: Any

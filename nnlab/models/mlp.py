@@ -133,6 +133,4 @@ def inputs_per_output(activation: Activation) -> int:
 
 def mlp(hidden: Sequence[int] = (100, 100)) -> MLP:
     """An MLP with these hidden sizes; an empty list is a linear model."""
-    return MLP(tuple(hidden) if isinstance(hidden, list) else hidden)
-
-
+    return MLP(tuple(hidden))

@@ -91,7 +91,7 @@ def _figures(results: Results) -> Iterator[tuple[str, str, "Figure"]]:
 def _pairs(axes: list[str]) -> list[tuple[str, str]]:
     """The pairs of axes that get a map: the lecture's question, and the two of most interest."""
     asked = [("init", "activation")] if {"init", "activation"} <= set(axes) else []
-    return list(dict.fromkeys([*asked, tuple(axes[:2])])) if len(axes) > 1 else []
+    return list(dict.fromkeys([*asked, (axes[0], axes[1])])) if len(axes) > 1 else []
 
 
 def _search_figures(results: Results) -> Iterator[tuple[str, str, "Figure"]]:

@@ -37,9 +37,7 @@ def assemble(description: dict[str, Any], store: Store) -> Results:
             place = (*np.ix_(columns, rows), *map(slice, values.shape[2:]))
             whole[place] = np.swapaxes(values, 0, 1)
     if not arrays:
-        raise UsageError(
-            "no chunk of this sweep is finished yet; run the sweep again to train it"
-        )
+        raise UsageError("no chunk of this sweep is finished yet; run the sweep again to train it")
     dims = (*axes, "seed")
     variables = {
         name: (

@@ -23,7 +23,6 @@ DEFAULTS: dict[str, Any] = {
     "activation": "relu",
     "optimizer": "adam",
     "learning_rate": 1e-3,
-    "weight_decay": 0.0,
     "dropout": 0.0,
     "batch_norm": False,
     "label_smoothing": 0.0,
@@ -31,7 +30,10 @@ DEFAULTS: dict[str, Any] = {
     "epochs": 15,
     "seed": 0,
 }
-"""Every knob of a sweep with the value it has when nobody sets it."""
+"""The knobs of a sweep with the values they have when nobody sets them.
+
+Weight decay has none: unless it is set, an optimizer with a decay of its own keeps its default.
+"""
 
 RANGES = {
     "learning_rate": (lambda v: v > 0, "a number above 0"),
@@ -47,7 +49,10 @@ PROGRAM_KNOBS = ("batch_size", "epochs")
 
 def log_space(low: float, high: float, count: int) -> np.ndarray:
     """`count` numbers from low to high at equal ratios, rounded to six digits."""
-    if not all(isinstance(end, Real) and isfinite(end) for end in (low, high)) or not 0 < low <= high:
+    if (
+        not all(isinstance(end, Real) and isfinite(end) for end in (low, high))
+        or not 0 < low <= high
+    ):
         raise UsageError(f"a log range needs 0 < low <= high, got {low}..{high}; try 1e-4..1")
     check_count(count)
     return np.array([float(f"{v:.6g}") for v in np.geomspace(low, high, count)])
@@ -68,7 +73,7 @@ def structure(model: Model) -> tuple[str, ...]:
 
 def known_knobs(model: Model, optimizers: Iterable[Choice]) -> set[str]:
     """Every name an axis may have for this model and these optimizers."""
-    names = set(DEFAULTS) | set(structure(model))
+    names = {*DEFAULTS, "weight_decay", *structure(model)}
     for choice in optimizers:
         names |= set(hyperparameters(choice.function, "optimizer"))
     return names
@@ -99,12 +104,13 @@ def read_axes(model: Model, axes: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 
 def _unknown_knob(name: str, known: set[str], optimizers: Sequence[Choice]) -> UsageError:
-    owners = [o for o, make in TABLES["optimizer"].items() if name in hyperparameters(make, "optimizer")]
+    owners = [
+        o for o, make in TABLES["optimizer"].items() if name in hyperparameters(make, "optimizer")
+    ]
     if owners:
         chosen = ", ".join(choice.label for choice in optimizers)
         return UsageError(
-            f"{name} does nothing for optimizer {chosen}; "
-            f"it belongs to {', '.join(owners[:6])}"
+            f"{name} does nothing for optimizer {chosen}; it belongs to {', '.join(owners[:6])}"
         )
     return unknown("knob", name, known)
 
@@ -165,10 +171,12 @@ def _number(name: str, value: Any) -> float | bool:
     if isinstance(value, bool) and name not in RANGES:
         return value
     if isinstance(value, bool) or not isinstance(value, Real) or not fits_float32(float(value)):
-        raise UsageError(f"{name} needs {FLOAT32}, got {words(value, 60)}; try {DEFAULTS.get(name, 0.5)}")
+        raise UsageError(
+            f"{name} needs {FLOAT32}, got {words(value, 60)}; try {DEFAULTS.get(name, 0.5)}"
+        )
     number(name, value)
     if not inside(value):
-        raise UsageError(f"{name} needs {needed}, got {value:g}; try {DEFAULTS[name]:g}")
+        raise UsageError(f"{name} needs {needed}, got {value:g}; try {DEFAULTS.get(name, 0):g}")
     return float(value)
 
 

@@ -1,16 +1,16 @@
 """The border where names become functions: 'normal(0.01)', 'adam:beta1=0.8', your own function.
 
-Inside nnlab functions are passed; only here are they looked up. A choice keeps apart what decides the
-program (the function and its structural arguments) and what a program takes as data (its numbers).
+Inside nnlab functions are passed; only here are they looked up. A choice keeps apart what decides
+the program (the function and its structural arguments) and what it takes as data (its numbers).
 """
 
 import inspect
 import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from numbers import Real
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import optax
@@ -42,7 +42,7 @@ class Choice:
     label: str
     """As the user wrote it."""
     function: Callable[..., Any]
-    static: tuple[tuple[str, int], ...] = ()
+    static: tuple[tuple[str, Any], ...] = ()
     """Structural arguments: part of the program."""
     numbers: tuple[tuple[str, float | bool], ...] = ()
     """Numeric arguments: data of the program; those not given keep the function's defaults."""
@@ -62,11 +62,18 @@ def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return [p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
+@cache
 def hyperparameters(function: Callable[..., Any], kind: str) -> dict[str, inspect.Parameter]:
     """The named arguments a choice may set, in order: numbers and flags, not masks or keys."""
     named = parameters(function)[DATA_ARGUMENTS.get(kind, 0) :]
-    numbers = [p for p in named if p.default is p.empty or isinstance(p.default, Real)]
-    return {p.name: p for p in numbers if p.name != "key"}
+    return {p.name: p for p in named if takes_number(p) and p.name != "key"}
+
+
+def takes_number(parameter: inspect.Parameter) -> bool:
+    """Whether an argument is a number or flag: by its default or, if that is None, its type."""
+    if parameter.default is None:
+        return float in get_args(parameter.annotation)
+    return parameter.default is parameter.empty or isinstance(parameter.default, Real)
 
 
 def is_structural(parameter: inspect.Parameter) -> bool:
@@ -111,7 +118,7 @@ def resolve(kind: str, value: Any) -> Choice:
     return Choice(name, value)
 
 
-@lru_cache(maxsize=None)
+@cache
 def fixed(made: Any) -> Callable[[], Any]:
     """A ready initializer or transformation, as a constructor without arguments."""
     return lambda: made
@@ -164,14 +171,14 @@ def check(kind: str, choice: Choice) -> None:
             raise UsageError(f"activation {choice.label!r}: pieces counts from 1, got {pieces}")
         return
     needed = {p.name for p in parameters(choice.function)}
-    missing = {name: 1.0 for name in FROM_THE_RUN.get(kind, set()) & needed}
+    missing = dict.fromkeys(FROM_THE_RUN.get(kind, set()) & needed, 1.0)
     choice.function(**missing | arguments)
 
 
 def fits_float32(value: float) -> bool:
-    """Whether float32, in which runs compute, can hold a number without losing it to 0 or infinity."""
+    """Whether float32, in which runs compute, can hold a number other than as 0 or inf."""
     known = np.finfo(np.float32)
-    return value == 0 or bool(known.tiny <= abs(value) <= known.max)
+    return value == 0 or float(known.tiny) <= abs(value) <= float(known.max)
 
 
 def _refused(kind: str, text: str, word: str, known: Mapping[str, Any]) -> UsageError:

@@ -16,13 +16,14 @@ from nnlab.sweeps.progress import Status, Watch, silent
 from nnlab.sweeps.starts import Starts
 from nnlab.sweeps.store import Store
 from nnlab.train.loop import Record
+from nnlab.types import Device
 
 
 def execute(
     groups: Sequence[Group],
     data: Dataset,
     store: Store,
-    devices: Sequence[jax.Device],
+    devices: Sequence[Device],
     watch: Watch | None = None,
 ) -> None:
     """Train every chunk that the store does not have, and keep each as it finishes."""
@@ -65,7 +66,7 @@ def train_group(
     work: Sequence[Work],
     data: Dataset,
     store: Store,
-    devices: Sequence[jax.Device],
+    devices: Sequence[Device],
     meter: "Meter",
 ) -> None:
     """Compile a group's program and train its chunks, one per device side by side."""
@@ -74,7 +75,7 @@ def train_group(
     starts = Starts(data, group.batch_norm)
 
     def prepare(round_: Sequence[Work]):
-        chunks = [group.chunk(*chunk, starts) for _, *chunk in round_]
+        chunks = [group.chunk(config, seed, starts) for _, config, seed in round_]
         return chunks + chunks[-1:] * (len(devices) - len(chunks))
 
     rounds = [work[i : i + len(devices)] for i in range(0, len(work), len(devices))]
@@ -93,8 +94,8 @@ def train_group(
         for device, (number, config_chunk, seed_chunk) in enumerate(round_):
             one = jax.tree.map(lambda a, d=device: a[d], record)
             arrays = dict(chunk_arrays(group, config_chunk, seed_chunk, one))
-            arrays["seconds"] = np.float64(seconds / len(round_))
-            arrays["compile_seconds"] = np.float64(compiling / len(round_))
+            arrays["seconds"] = np.asarray(seconds / len(round_))
+            arrays["compile_seconds"] = np.asarray(compiling / len(round_))
             store.write(number, arrays)
             meter.add(arrays["recipe"].size * arrays["seed"].size, group.steps(data))
         meter.tick(seconds)
@@ -113,13 +114,14 @@ def chunk_arrays(
     lanes, seeds = group.lanes_of(config_chunk), group.seeds_of(seed_chunk)
     keep = np.array([not place.copy for place in lanes])
     kept = np.array([not place.copy for place in seeds])
-    yield "recipe", np.array([group.ids[place.index] for place in lanes])[keep]
-    yield "seed", np.array([group.seeds[place.index] for place in seeds])[kept]
-    yield "train_loss", np.moveaxis(record.train_loss[kept][..., keep], 1, -1)
-    for name, values in record.valid.items():
-        yield f"val_{name}", np.moveaxis(values[kept][..., keep], 1, -1)
+    yield "recipe", np.array([group.ids[place.position] for place in lanes])[keep]
+    yield "seed", np.array([group.seeds[place.position] for place in seeds])[kept]
+    histories = {"train_loss": record.train_loss}
+    histories |= {f"val_{name}": values for name, values in record.valid.items()}
+    for name, values in histories.items():
+        yield name, np.moveaxis(np.asarray(values)[kept][..., keep], 1, -1)
     for name, values in record.test.items():
-        yield f"test_{name}", values[kept][..., keep]
+        yield f"test_{name}", np.asarray(values)[kept][..., keep]
 
 
 class Meter:

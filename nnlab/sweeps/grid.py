@@ -75,7 +75,9 @@ def expand(
     sizes = [len(axes[name]) for name in names]
     runs = prod(sizes) * len(axes.get("seed", [0]))
     if runs > MOST_RUNS:
-        raise UsageError(f"{runs:,} runs are more than a sweep can hold; have {MOST_RUNS:,} or fewer")
+        raise UsageError(
+            f"{runs:,} runs are more than a sweep can hold; have {MOST_RUNS:,} or fewer"
+        )
 
     def knobs_of_cells() -> Iterator[dict[str, Any]]:
         for values in product(*(axes[name] for name in names)):
@@ -154,12 +156,12 @@ def read_optimizer(choice: Choice, knobs: Mapping[str, Any]) -> tuple[tuple, dic
     missing = [k for k, p in parameters.items() if p.default is p.empty and k not in given]
     if missing:
         raise UsageError(
-            f"optimizer {choice.label} needs {missing[0]}; set it like any knob, or give it a default"
+            f"optimizer {choice.label} needs {missing[0]}; set it as a knob, or give it a default"
         )
     static = tuple(sorted((k, int(v)) for k, v in given.items() if is_structural(parameters[k])))
     numbers = {k: v for k, v in given.items() if not is_structural(parameters[k])}
     if "weight_decay" not in parameters:
-        numbers["l2"] = knobs["weight_decay"]
+        numbers["l2"] = knobs.get("weight_decay", 0.0)
     return (choice.function, static), numbers
 
 

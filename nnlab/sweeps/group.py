@@ -1,5 +1,6 @@
 """A group: the recipes that share one program, cut into chunks of one shape."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from nnlab import trees
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.lanes.lift import Layout
-from nnlab.lanes.planner import Shape, shape_chunks, target_lanes
+from nnlab.lanes.planner import COPIES, Shape, shape_chunks, target_lanes
 from nnlab.lanes.program import Chunk
 from nnlab.sweeps.arrays import outputs_of
 from nnlab.sweeps.choices import hyperparameters
@@ -21,7 +22,7 @@ from nnlab.sweeps.rehearse import rehearse
 from nnlab.sweeps.starts import Starts
 from nnlab.train.keys import root
 from nnlab.train.loop import Plan
-from nnlab.types import PyTree
+from nnlab.types import Device, PyTree
 
 PARTS = ("dropout", "batch_norm", "label_smoothing", "l2")
 """Numbers whose part is left out of a program when it is off in all of the program's runs."""
@@ -30,7 +31,7 @@ PARTS = ("dropout", "batch_norm", "label_smoothing", "l2")
 class Place(NamedTuple):
     """One of a chunk's lanes or seeds: which one it is, and whether it only fills up."""
 
-    index: int
+    position: int
     copy: bool
 
 
@@ -106,10 +107,10 @@ class Group:
         for row, sizes in zip(self.segments, self.shape.counts, strict=True):
             by_task.append([])
             for o, (members, size) in enumerate(zip(row, sizes, strict=True)):
-                lanes = [place.index for place in cut(members, config_chunk, size)]
+                lanes = [place.position for place in cut(members, config_chunk, size)]
                 by_task[-1] += lanes
                 by_rule[o] += lanes
-        seeds = [self.seeds[place.index] for place in self.seeds_of(seed_chunk)]
+        seeds = [self.seeds[place.position] for place in self.seeds_of(seed_chunk)]
         return Chunk(
             seeds=np.array(seeds, np.uint32),
             start=tuple(
@@ -147,7 +148,7 @@ def make_groups(
     recipes: Sequence[Recipe],
     seeds: Sequence[int],
     data: Dataset,
-    devices: Sequence[jax.Device],
+    devices: Sequence[Device],
     lanes: int | None = None,
 ) -> list[Group]:
     """The groups of a sweep, in the order of its cells; `lanes` overrules the planner's choice.
@@ -168,7 +169,7 @@ def make_group(
     ids: Sequence[int],
     seeds: Sequence[int],
     data: Dataset,
-    devices: Sequence[jax.Device],
+    devices: Sequence[Device],
     lanes: int | None,
 ) -> Group:
     """One group: segments by activation and optimizer, parts nobody uses left out, chunks cut."""
@@ -207,6 +208,7 @@ def make_group(
     target = lanes or target_lanes(parameters, activations, devices[0].platform, memory(devices))
     counts = [[len(part) for part in row] for row in segments]
     shape = shape_chunks(counts, len(seeds), target, len(devices), exact=lanes is not None)
+    refuse_too_large(shape.lanes, parameters, memory(devices))
     return Group(
         tuple(recipes), tuple(ids), segments, tuple(for_tasks), tuple(for_rules), tuple(seeds),
         shape, parameters,
@@ -231,13 +233,29 @@ def footprint(recipe: Recipe, numbers: dict[str, Any], data: Dataset) -> tuple[i
     x = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.shape), jnp.float32)
     y = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.train.y.shape[1:]), data.train.y.dtype)
     task = build_task(recipe, classes)
-    forward = jax.make_jaxpr(lambda *args: task.loss(*args, numbers, root(0)))(params, stats, x, y)
+
+    def loss(params, stats, x, y):
+        return task.loss(params, stats, x, y, numbers, root(0))
+
+    forward = jax.make_jaxpr(loss)(params, stats, x, y)
     outputs = [v.aval for equation in forward.eqns for v in equation.outvars]
     activations = sum(a.size * 4 for a in outputs if hasattr(a, "size"))
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params)), activations
 
 
-def memory(devices: Sequence[jax.Device]) -> int:
-    """Bytes a device can hold; unknown counts as 8 GiB."""
-    statistics = devices[0].memory_stats() if devices[0].platform != "cpu" else None
-    return int((statistics or {}).get("bytes_limit", 8 * 2**30))
+def memory(devices: Sequence[Device]) -> int:
+    """Bytes a device can hold, CPU devices sharing the machine's; unknown counts as 8 GiB."""
+    if devices[0].platform == "cpu" and hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(devices)
+    return int((devices[0].memory_stats() or {}).get("bytes_limit", 8 * 2**30))
+
+
+def refuse_too_large(lanes: int, parameters: int, memory: int) -> None:
+    """Raise UsageError if parameters, gradients and two moments of a chunk cannot fit."""
+    needed = lanes * COPIES * parameters
+    if needed > memory:
+        less = "fewer lanes" if lanes > 1 else "a smaller network"
+        raise UsageError(
+            f"{lanes} lanes of {parameters / 2**20:,.1f} MiB need {needed / 2**30:,.1f} GiB with "
+            f"gradients and moments, a device has {memory / 2**30:,.1f}; try {less}"
+        )

@@ -8,7 +8,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -85,24 +85,31 @@ def forward(
             )
         return jnp.sum(outputs), stats
 
+    known = traced(numbers)
     with blamed(f"{what} on a batch of shape {x.shape}"):
         train = jax.grad(apply, has_aux=True)
-        _, after = jax.eval_shape(train, params, stats, x, traced(numbers), root(0))
-        jax.eval_shape(lambda *args: apply(*args, None), params, stats, x, traced(numbers))
+        _, after = jax.eval_shape(train, params, stats, x, known, root(0))
+        jax.eval_shape(partial(apply, key=None), params, stats, x, known)
     if shapes(after) != shapes(stats):
-        raise UsageError(f"{what} changes the structure or shapes of its statistics; keep them as begun")
+        raise UsageError(
+            f"{what} changes the structure or shapes of its statistics; keep them as begun"
+        )
 
 
 def step(recipe: Recipe, params: Any, numbers: dict[str, Any]) -> None:
     """One step of an optimizer: updates like the parameters, a memory that keeps its structure."""
     rule, what = build_rule(recipe), f"optimizer {name(recipe.optimizer[0])}"
-    loss = jax.ShapeDtypeStruct((), jnp.float32)
+    known, loss = traced(numbers), jax.ShapeDtypeStruct((), jnp.float32)
+
+    def update(gradients, memory, params, known, loss):
+        return rule.update(gradients, memory, params, known, root(0), loss, squares)
+
+    def squares(params):
+        return trees.dot(params, params)
+
     with blamed(what):
-        memory = jax.eval_shape(rule.init, params, traced(numbers), root(0))
-        updates, after = jax.eval_shape(
-            lambda *known: rule.update(*known, lambda w: trees.dot(w, w)),
-            *(params, memory, params, traced(numbers), root(0), loss),
-        )
+        memory = jax.eval_shape(rule.init, params, known, root(0))
+        updates, after = jax.eval_shape(update, params, memory, params, known, loss)
     if shapes(updates) != shapes(params):
         raise UsageError(f"{what} returns updates unlike the parameters; return one of each shape")
     if shapes(after) != shapes(memory):
@@ -129,7 +136,9 @@ def initializer(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
             raise UsageError(f"{what} returns a function; call it first: {kind}={name(function)}()")
         floats = hasattr(array, "dtype") and jnp.issubdtype(array.dtype, jnp.floating)
         if not floats or array.shape != tuple(shape):
-            raise UsageError(f"{what} returns {came(array)}; it needs floats of shape {tuple(shape)}")
+            raise UsageError(
+                f"{what} returns {came(array)}; it needs floats of shape {tuple(shape)}"
+            )
 
     return watched(kind, function, check)
 
@@ -203,7 +212,9 @@ def name(function: Any) -> str:
 
 def came(value: Any) -> str:
     """What a function returned, in words."""
-    return f"{value.dtype} of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
+    return (
+        f"{value.dtype} of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
+    )
 
 
 def traced(numbers: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A sweep's directory: `sweep.json` says what it is, `chunks/` holds one file per finished chunk.
 
-Files are written beside their place and moved into it, so that a reader never sees half of one and a
-kill at any moment loses at most the chunks in flight.
+Files are written beside their place and moved into it, so that a reader never sees half of one and
+a kill at any moment loses at most the chunks in flight.
 """
 
 import json
@@ -37,7 +37,9 @@ class Store:
         if out is None:
             return cls(None)
         if not isinstance(out, str | os.PathLike):
-            raise UsageError(f"out needs the path of a directory, got {out!r}; try out='runs/first'")
+            raise UsageError(
+                f"out needs the path of a directory, got {out!r}; try out='runs/first'"
+            )
         directory = Path(out)
         text = (json.dumps(description, indent=2) + "\n").encode()
         try:
@@ -85,8 +87,8 @@ class Store:
             write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
         except OSError as error:
             raise UsageError(
-                f"cannot write {path} ({error.strerror}); make room or mend permissions and run the "
-                "same command again: finished chunks are kept"
+                f"cannot write {path} ({error.strerror}); make room or mend permissions and "
+                "run the same command again: finished chunks are kept"
             ) from error
 
     def read(self, chunk: int) -> dict[str, np.ndarray]:
@@ -102,8 +104,8 @@ class Store:
             return arrays
         except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UsageError(
-                f"{path} is damaged ({type(error).__name__}); delete it and run the same sweep again "
-                "to train its runs anew"
+                f"{path} is damaged ({type(error).__name__}); delete it and run the same sweep "
+                "again to train its runs anew"
             ) from error
 
 
@@ -126,7 +128,7 @@ def read_description(directory: Path) -> dict[str, Any]:
     path = directory / "sweep.json"
     if not path.exists():
         raise UsageError(
-            f"{directory} holds no sweep (no sweep.json); give the --out directory of `nnlab ablate`"
+            f"{directory} holds no sweep (no sweep.json); give the --out directory of nnlab ablate"
         )
     try:
         description = json.loads(path.read_text())
@@ -140,7 +142,9 @@ def read_description(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(f"{path} is damaged ({error}); restore it or run the sweep anew elsewhere") from error
+        raise UsageError(
+            f"{path} is damaged ({error}); restore it or run the sweep anew elsewhere"
+        ) from error
     return description
 
 
@@ -157,7 +161,7 @@ def refuse_other_sweep(
             )
     if list(old) != list(new):
         raise UsageError(
-            f"{directory} holds this sweep with its axes in another order; keep the order, or choose "
+            f"{directory} holds this sweep with its axes in another order; keep it, or choose "
             "another directory"
         )
 

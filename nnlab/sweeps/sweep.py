@@ -25,7 +25,6 @@ from nnlab.sweeps.progress import Watch, bar
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.store import Store
 
-
 MOST_LANES = 2**20
 
 
@@ -43,7 +42,7 @@ class Summary(NamedTuple):
     config_steps: int
     """Training steps of all trained runs together."""
     bytes: int
-    """Parameters, gradients and two moments of the largest program's lanes, and the data, on all devices."""
+    """Of the data and the largest program's lanes, gradients and two moments, on all devices."""
     devices: str
 
 
@@ -69,7 +68,9 @@ class Sweep:
         self.model: Model = mlp() if model is None else _check_model(model)
         self.data = _check_data(data)
         if not isinstance(axes, Mapping | None):
-            raise UsageError(f"axes needs {{knob: values}}, got {words(axes, 60)}; try {{'init': ['he']}}")
+            raise UsageError(
+                f"axes needs {{knob: values}}, got {words(axes, 60)}; try {{'init': ['he']}}"
+            )
         axes = dict(axes or {})
         both = sorted(set(axes) & set(knobs))
         if both:
@@ -135,8 +136,9 @@ class Sweep:
             description = store.description()
             shapes = read_shapes(description)
             if lanes is not None and [g.shape for g in groups] != shapes:
+                begun = ", ".join(str(shape.lanes) for shape in shapes)
                 raise UsageError(
-                    f"{out} was begun with chunks of {', '.join(str(s.lanes) for s in shapes)} lanes "
+                    f"{out} was begun with chunks of {begun} lanes "
                     "and keeps them; leave out lanes, or choose another directory"
                 )
             groups = [replace(g, shape=shape) for g, shape in zip(groups, shapes, strict=True)]
@@ -168,7 +170,7 @@ def _check_model(model: Any) -> Model:
 
 def _check_data(data: Dataset | None) -> Dataset:
     if data is None:
-        from nnlab.data import load as load_data  # noqa: PLC0415 - only the default needs it
+        from nnlab.data import load as load_data
 
         return load_data("digits")
     if not isinstance(data, Dataset):
@@ -177,5 +179,3 @@ def _check_data(data: Dataset | None) -> Dataset:
             "try nnlab.data.load('digits') or nnlab.data.from_arrays(x, y)"
         )
     return data
-
-

@@ -9,7 +9,7 @@ from enum import IntEnum
 
 import jax
 
-from nnlab.types import Integer, PRNGKey
+from nnlab.types import AnyArray, Integer, PRNGKey
 
 
 class Stream(IntEnum):
@@ -21,7 +21,7 @@ class Stream(IntEnum):
     UPDATES = 3
 
 
-def root(seed: int | Integer[jax.Array, ""]) -> PRNGKey:
+def root(seed: int | Integer[AnyArray, ""]) -> PRNGKey:
     """The key of a seed.
 
     Threefry by name: its bits stay the same under vmap, on any number of devices and on any

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from nnlab import trees
 from nnlab.train.keys import Stream, stream
 from nnlab.train.task import Numbers, Rule, Stats, Task
-from nnlab.types import Array, Float, Int, Params, PRNGKey, Scalar
+from nnlab.types import AnyArray, Array, Int, Params, PRNGKey, Scalar
 
 
 class Plan(NamedTuple):
@@ -24,11 +24,11 @@ class Plan(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """A set to evaluate on, cut into equal batches; `weight` is 0 on the padding of the last one."""
+    """A set to evaluate on, cut into equal batches; `weight` is 0 on padding."""
 
-    x: Array
-    y: Array
-    weight: Float[Array, "batches batch"]
+    x: AnyArray
+    y: AnyArray
+    weight: AnyArray
 
 
 class Data(NamedTuple):
@@ -37,12 +37,12 @@ class Data(NamedTuple):
     The network sees (x - offset) * scale, computed in float32 inside the program.
     """
 
-    x: Array
-    y: Array
+    x: AnyArray
+    y: AnyArray
     valid: Examples
     test: Examples
-    offset: Array
-    scale: Array
+    offset: AnyArray
+    scale: AnyArray
 
 
 class State(NamedTuple):
@@ -56,10 +56,10 @@ class State(NamedTuple):
 class Record(NamedTuple):
     """What a person looks at: per epoch, and once at the end."""
 
-    train_loss: Array
+    train_loss: AnyArray
     """Mean over the epoch's batches, each taken before its update."""
-    valid: dict[str, Array]
-    test: dict[str, Array]
+    valid: dict[str, AnyArray]
+    test: dict[str, AnyArray]
 
 
 Step = Callable[[State, Array, Array, PRNGKey], tuple[State, Array]]
@@ -96,8 +96,8 @@ def train(
 
         def one(state, now):
             t, rows = now
-            batch = decode(data.x[rows]), data.y[rows]
-            return step(state, *batch, jax.random.fold_in(noise, t))
+            x, y = decode(jnp.asarray(data.x)[rows]), jnp.asarray(data.y)[rows]
+            return step(state, x, y, jax.random.fold_in(noise, t))
 
         state, losses = jax.lax.scan(one, state, (number * steps + jnp.arange(steps), rows))
         return state, (jnp.mean(losses, axis=0), evaluate(state, data.valid))

@@ -91,8 +91,8 @@ def rule(
 ) -> Rule:
     """The rule of an optimizer given as (numbers, key) -> `optax.GradientTransformation`.
 
-    A transformation that asks for more gets the loss's value as `value`, the gradient as `grad`, and
-    with `asks_loss` the loss itself as `value_fn` and `obj_fn`, optax's two names for it.
+    A transformation that asks for more gets the loss's value as `value`, the gradient as `grad`,
+    and with `asks_loss` the loss itself as `value_fn` and `obj_fn`, optax's two names for it.
     """
 
     def init(params, numbers, key):
