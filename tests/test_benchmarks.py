@@ -77,6 +77,7 @@ def test_the_record_holds_what_a_reader_needs(quick):
         for peer in work["peers"].values():
             rates, flops = peer["config-steps/s"]["rounds"], work["flops of a config-step"]
             assert peer["compile seconds"] > 0
+            assert len(peer["cores busy"]["rounds"]) == 2
             assert len(rates) == 2
             np.testing.assert_allclose(peer["GFLOP/s"]["rounds"], np.array(rates) * flops / 1e9)
             ours = work["peers"]["nnlab"]["config-steps/s"]["rounds"]
@@ -168,6 +169,18 @@ def test_a_chaotic_run_is_counted_and_not_compared():
     twin = FINAL * [1, 1, 1, 1.1]
     found = check(TOY, losses(FINAL), losses(twin), losses(FINAL * [1, 1, 1, 2]), range(4))
     assert (found.configs, found.steady, found.exceptions) == (4, 3, 0)
+
+
+def test_runs_that_part_before_they_both_diverge_are_chaotic():
+    expected, twin, found = (losses([1.0, 1.0, 1.0, np.nan]) for _ in range(3))
+    histories = [
+        np.column_stack([[1, 1, 1, first], r.train])
+        for first, r in ((2.0, expected), (2.1, twin), (2.2, found))
+    ]
+    expected, twin, found = (
+        r._replace(train=h) for r, h in zip((expected, twin, found), histories, strict=True)
+    )
+    assert check(TOY, expected, twin, found, range(4)).steady == 3
 
 
 def test_a_kind_of_run_without_a_steady_one_is_refused():

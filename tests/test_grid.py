@@ -148,7 +148,7 @@ def test_every_run_is_in_exactly_one_chunk(configs, seeds, target, devices, exac
     runs: Counter = Counter()
     for config_chunk in range(shape.config_chunks):
         for seed_chunk in range(shape.seed_chunks):
-            chosen = [p.index for p in cut(range(seeds), seed_chunk, shape.seeds) if not p.copy]
+            chosen = [p.position for p in cut(range(seeds), seed_chunk, shape.seeds) if not p.copy]
             for a, (row, sizes) in enumerate(zip(configs, shape.counts, strict=True)):
                 for o, (count, size) in enumerate(zip(row, sizes, strict=True)):
                     for place in cut(range(count), config_chunk, size):

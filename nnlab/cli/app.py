@@ -183,7 +183,7 @@ def show_results(results: Any, out: Path | None) -> None:
     """The headline of a finished sweep."""
     OUT.print(repr(results), markup=False, highlight=False, soft_wrap=True)
     if out is not None:
-        OUT.print(f"figures and tables: nnlab report {out}", markup=False, highlight=False)
+        OUT.print(f"figures and tables: nnlab report {out}", markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -133,4 +133,5 @@ def inputs_per_output(activation: Activation) -> int:
 
 def mlp(hidden: Sequence[int] = (100, 100)) -> MLP:
     """An MLP with these hidden sizes; an empty list is a linear model."""
-    return MLP(tuple(hidden))
+    sizes: Any = hidden  # anything may come; MLP says what it needs
+    return MLP(tuple(sizes) if isinstance(sizes, list) else sizes)

@@ -17,7 +17,6 @@ import optax
 
 from nnlab.errors import UsageError
 from nnlab.models.model import Model, Settings
-from nnlab.optim import NEEDS, OPTIMIZERS
 from nnlab.optim.transforms import l2
 from nnlab.sweeps.axes import PROGRAM_KNOBS, structure, words
 from nnlab.sweeps.choices import Choice, hyperparameters, is_structural, parameters
@@ -185,10 +184,7 @@ def run_settings(recipe: Recipe, numbers: Mapping[str, Any]) -> Settings:
 
 
 def build_rule(recipe: Recipe) -> Rule:
-    """The backward half of a recipe's segment: the L2 penalty, then the optimizer.
-
-    An optimizer of the user's own may ask for the loss; nnlab's say so in `NEEDS`.
-    """
+    """The backward half of a recipe's segment: the L2 penalty, then the optimizer."""
     constructor, static = recipe.optimizer
     asks_key = "key" in {p.name for p in parameters(constructor)}
 
@@ -197,9 +193,7 @@ def build_rule(recipe: Recipe) -> Rule:
         optimizer = constructor(**dict(static), **own, **({"key": key} if asks_key else {}))
         return optax.chain(l2(numbers["l2"]), optimizer) if "l2" in numbers else optimizer
 
-    ours = next((k for k, f in OPTIMIZERS.items() if f is constructor), None)
-    asks = ("value_fn",) if ours is None else NEEDS.get(ours, ())
-    return rule(transform, asks_loss=not {"value_fn", "obj_fn"}.isdisjoint(asks))
+    return rule(transform)
 
 
 def start_settings(recipe: Recipe, batch_norm: bool) -> Settings:

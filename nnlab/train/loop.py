@@ -126,6 +126,29 @@ def gradient(
     return value, stats, gradients
 
 
+def propose(
+    task: Task,
+    rule: Rule,
+    gradients: Params,
+    memory: Any,
+    params: Params,
+    stats: Stats,
+    numbers: tuple[Numbers, Numbers],
+    value: Scalar,
+    x: Array,
+    y: Array,
+    noise: PRNGKey,
+    key: PRNGKey,
+) -> tuple[Params, Any]:
+    """Updates and new memory of one run; a line search may ask for the batch's loss again."""
+    for_task, for_rule = numbers
+
+    def loss(params):
+        return task.loss(params, stats, x, y, for_task, noise)[0]
+
+    return rule.update(gradients, memory, params, for_rule, key, value, loss)
+
+
 def apply_updates(params: Params, updates: Params) -> Params:
     """The parameters after a step: w + u, in the dtype of w."""
     return trees.map(lambda w, u: (w + u).astype(w.dtype), params, updates)
@@ -147,14 +170,12 @@ def train_run(
     for_task, for_rule = numbers
     own = stream(key, Stream.UPDATES)
 
-    def step(state, x, y, key):
+    def step(state, x, y, noise):
         params, stats, memory = state
-
-        def loss(params):
-            return task.loss(params, stats, x, y, for_task, key)[0]
-
-        value, after, gradients = gradient(task, params, stats, x, y, for_task, key)
-        updates, memory = rule.update(gradients, memory, params, for_rule, own, value, loss)
+        value, after, gradients = gradient(task, params, stats, x, y, for_task, noise)
+        updates, memory = propose(
+            task, rule, gradients, memory, params, stats, numbers, value, x, y, noise, own
+        )
         return State(apply_updates(params, updates), after, memory), value
 
     def measure(state, x, y):

@@ -44,10 +44,8 @@ class Rule(NamedTuple):
     """
 
     init: Callable[[Params, Numbers, PRNGKey], Any]
-    update: Callable[[Params, Any, Params, Numbers, PRNGKey, Scalar, Loss | None], tuple]
+    update: Callable[[Params, Any, Params, Numbers, PRNGKey, Scalar, Loss], tuple]
     """update(gradients, memory, params, numbers, key, value, loss) -> (updates, memory)."""
-    asks_loss: bool = False
-    """Whether `update` evaluates the loss again (a line search); only then is it given."""
 
 
 def classification(apply: Apply) -> Task:
@@ -86,21 +84,19 @@ def regression(apply: Apply) -> Task:
     return Task(loss, measure)
 
 
-def rule(
-    transform: Callable[[Numbers, PRNGKey], optax.GradientTransformation], asks_loss: bool = False
-) -> Rule:
+def rule(transform: Callable[[Numbers, PRNGKey], optax.GradientTransformation]) -> Rule:
     """The rule of an optimizer given as (numbers, key) -> `optax.GradientTransformation`.
 
     A transformation that asks for more gets the loss's value as `value`, the gradient as `grad`,
-    and with `asks_loss` the loss itself as `value_fn` and `obj_fn`, optax's two names for it.
+    and the loss as a function of the parameters as `value_fn` and `obj_fn`, optax's two names.
     """
 
     def init(params, numbers, key):
         return transform(numbers, key).init(params)
 
     def update(gradients, memory, params, numbers, key, value, loss):
-        more = {"value_fn": loss, "obj_fn": loss} if asks_loss else {}
         optimizer = optax.with_extra_args_support(transform(numbers, key))
-        return optimizer.update(gradients, memory, params, value=value, grad=gradients, **more)
+        more = {"value": value, "grad": gradients, "value_fn": loss, "obj_fn": loss}
+        return optimizer.update(gradients, memory, params, **more)
 
-    return Rule(init, update, asks_loss)
+    return Rule(init, update)

@@ -1,0 +1,1 @@
+"""Benchmarks: one claim per file, timed beside its peers; see README.md."""

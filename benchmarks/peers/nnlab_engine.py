@@ -1,0 +1,90 @@
+"""nnlab's own engine: the planner's chunks, one program, one host device per core.
+
+`run` is the loop of `nnlab.sweeps.execute.train_group` without the store: it stacks the weights of
+the next chunks while a round trains, and every chunk's record comes back to numpy.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from benchmarks.peers import Prepared
+from benchmarks.workloads import SEED, Inputs, Losses, Workload
+from nnlab.lanes.devices import describe, devices
+from nnlab.lanes.devices import prepare as use_all_cores
+from nnlab.lanes.program import Program
+from nnlab.models.mlp import mlp
+from nnlab.sweeps.arrays import program_data
+from nnlab.sweeps.execute import chunk_arrays, wait
+from nnlab.sweeps.starts import Starts
+from nnlab.sweeps.sweep import Sweep
+
+use_all_cores()  # before this process first computes
+
+
+def variants(work: Workload) -> tuple[None]:  # noqa: ARG001
+    """The planner chooses the lanes."""
+    return (None,)
+
+
+def make_sweep(work: Workload) -> Sweep:
+    """The workload as a user writes it."""
+    return Sweep(
+        mlp(work.sizes[1:-1]),
+        work.dataset,
+        {
+            "init": work.inits,
+            "activation": work.activations,
+            "optimizer": work.optimizers,
+            "learning_rate": work.rates,
+        },
+        seed=SEED,
+        batch_size=work.batch,
+        epochs=work.epochs,
+    )
+
+
+def prepare(work: Workload, inputs: Inputs, variant: None) -> Prepared:
+    """Plan; the first run compiles. `inputs` is not used: nnlab draws its own."""
+    del inputs, variant
+    sweep = make_sweep(work)
+    (group,) = sweep.groups()
+    program = Program(
+        group.plan, group.layout(sweep.data.classes), program_data(sweep.data), devices()
+    )
+    starts = Starts(sweep.data, group.batch_norm)
+    width = len(program.devices)
+    chunks = list(group.chunks())
+    rounds = [chunks[i : i + width] for i in range(0, len(chunks), width)]
+
+    def stack(round_: Sequence[tuple[int, int]]):
+        ready = [group.chunk(*chunk, starts) for chunk in round_]
+        return ready + ready[-1:] * (width - len(ready))
+
+    def run() -> Losses:
+        found = {}
+        ready = stack(rounds[0])
+        for i, round_ in enumerate(rounds):
+            running = program(ready)
+            if i + 1 < len(rounds):
+                ready = stack(rounds[i + 1])
+            wait(running)
+            record = jax.tree.map(np.asarray, running)
+            for device, chunk in enumerate(round_):
+                one = jax.tree.map(lambda a, d=device: a[d], record)
+                arrays = dict(chunk_arrays(group, *chunk, one))
+                for lane, recipe in enumerate(arrays["recipe"].tolist()):
+                    found[recipe] = [
+                        arrays[k][0, lane] for k in ("train_loss", "val_loss", "test_loss")
+                    ]
+        rows = [found[cell] for cell in sweep.grid.cells.ravel().tolist()]
+        return Losses(*map(np.stack, zip(*rows, strict=True)))
+
+    return Prepared(
+        run,
+        lambda: program.compile_seconds,
+        tuple(range(len(work.configs))),
+        f"{group.shape.lanes} on each of {width}",
+        describe(),
+    )
