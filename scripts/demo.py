@@ -6,7 +6,7 @@ program. The lecture says: sigmoid and tanh want Xavier's scale, ReLU wants He's
 deviation of 1 saturates sigmoid. Learning rate and optimizer are chosen on validation data for each
 pair; the test accuracy of that choice is reported with a 95 % interval over seeds.
 
-About 2 minutes on 2 cores.    python scripts/demo.py --out runs/demo
+About 2.5 minutes on 2 cores.    python scripts/demo.py --out runs/demo
 """
 
 from pathlib import Path
