@@ -13,7 +13,7 @@ test: .venv/installed-test
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.side_by_side
