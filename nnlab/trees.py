@@ -1,8 +1,5 @@
 """Arithmetic on pytrees: the plumbing that formulas should not show."""
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
@@ -25,16 +22,3 @@ def dot(a: PyTree, b: PyTree) -> Float[Array, ""]:
 def norm(tree: PyTree) -> Float[Array, ""]:
     """The Euclidean norm sqrt(sum_i x_i^2) over all leaves."""
     return jnp.sqrt(dot(tree, tree))
-
-
-def size(tree: PyTree) -> int:
-    """The number of scalars in the tree."""
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
-def unzip(function: Callable[..., tuple], *trees: PyTree) -> tuple[Any, ...]:
-    """Map a function that returns a tuple: a tuple of trees, not a tree of tuples."""
-    leaves, structure = jax.tree.flatten(trees[0])
-    rest = [structure.flatten_up_to(tree) for tree in trees[1:]]
-    results = [function(*row) for row in zip(leaves, *rest, strict=True)]
-    return tuple(structure.unflatten(column) for column in zip(*results, strict=True))
