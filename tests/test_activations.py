@@ -12,8 +12,7 @@ import pytest
 from scipy.special import erf, expit
 
 from nnlab.errors import UsageError
-from nnlab.nn import gains
-from nnlab.nn.activations import ACTIVATIONS, glu, maxout, sparsemax
+from nnlab.nn.activations import ACTIVATIONS, glu, maxout, rrelu, sparsemax
 from nnlab.types import Number
 
 FAR = np.array([-1e4, -100.0, 0.0, 100.0, 1e4])
@@ -28,7 +27,7 @@ class Fact(NamedTuple):
 
     value: object
     slope: object
-    traits: str = ""  # odd, rising (nowhere falling)
+    traits: str = ""  # odd, rising (nowhere falling); none is even
 
 
 def normal_density(x):
@@ -78,6 +77,11 @@ def gelu_tanh_slope(x):
     return (1 + t) / 2 + x * (1 - t**2) * C * (1 + 3 * 0.044715 * x**2) / 2
 
 
+SILU = Fact(lambda x: x * expit(x), lambda x: expit(x) * (1 + x * expit(-x)))
+HARD_SILU = Fact(
+    lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    lambda x: np.where(np.abs(x) < 3, x / 3 + 0.5, x > 0),
+)
 FACTS = {
     "identity": Fact(lambda x: x, np.ones_like, "odd rising"),
     "relu": leaky(0.0),
@@ -90,10 +94,8 @@ FACTS = {
     "hard_sigmoid": Fact(
         lambda x: np.clip(x / 6 + 0.5, 0, 1), lambda x: (np.abs(x) < 3) / 6, "rising"
     ),
-    "hard_silu": Fact(
-        lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
-        lambda x: np.where(np.abs(x) < 3, x / 3 + 0.5, x > 0),
-    ),
+    "hard_silu": HARD_SILU,
+    "hard_swish": HARD_SILU,
     "sparse_sigmoid": Fact(
         lambda x: np.clip((x + 1) / 2, 0, 1), lambda x: (np.abs(x) < 1) / 2, "rising"
     ),
@@ -123,7 +125,8 @@ FACTS = {
     "squareplus": Fact(
         lambda x: (x + np.sqrt(x**2 + 4)) / 2, lambda x: (1 + x / np.sqrt(x**2 + 4)) / 2, "rising"
     ),
-    "silu": Fact(lambda x: x * expit(x), lambda x: expit(x) * (1 + x * expit(-x))),
+    "silu": SILU,
+    "swish": SILU,
     "mish": Fact(lambda x: x * np.tanh(softplus(x)), mish_slope),
     "gelu": Fact(
         lambda x: x * normal_distribution(x),
@@ -168,10 +171,16 @@ def test_value_and_slope_are_finite_from_minus_to_plus_ten_thousand(name):
     assert np.all(np.isfinite(slope[name][inside]))
 
 
-@pytest.mark.parametrize("name", [name for name, fact in FACTS.items() if "odd" in fact.traits])
-def test_an_odd_activation_changes_sign_with_its_input(name):
+@pytest.mark.parametrize("name", FACTS)
+def test_signs_change_with_the_input_just_where_the_table_says_odd_and_none_is_even(name):
     value, _, mirrored = traced()
-    np.testing.assert_array_equal(value[name], -mirrored[name])
+    assert np.array_equal(value[name], -mirrored[name]) == ("odd" in FACTS[name].traits)
+    assert not np.array_equal(value[name], mirrored[name])
+
+
+def test_rectifiers_are_flat_at_zero_and_leaky_ones_are_not():
+    slopes = {name: float(jax.grad(ACTIVATIONS[name])(0.0)) for name in ("relu", "leaky_relu")}
+    assert slopes == {"relu": 0.0, "leaky_relu": 1.0}
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -207,11 +216,22 @@ def test_numbers_reach_the_formula():
         "celu": ({"alpha": 2.0}, np.where(x > 0, x, 2 * np.expm1(x / 2))),
         "softplus": ({"beta": 3.0}, np.logaddexp(3 * x, 0) / 3),
         "squareplus": ({"b": 1.0}, (x + np.sqrt(np.square(x) + 1)) / 2),
-        "silu": ({"beta": 2.0}, x * expit(2 * np.asarray(x))),
+        "swish": ({"beta": 2.0}, x * expit(2 * np.asarray(x))),
     }
     for name, (numbers, expected) in cases.items():
         y = ACTIVATIONS[name](x, **jax.tree.map(jnp.float32, numbers))
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_randomised_slopes_are_uniform_between_the_bounds_and_evaluation_takes_their_mean():
+    x = -jnp.ones((100, 200))
+    slopes = -np.asarray(rrelu(x, 0.2, 0.6, jax.random.key(0)), np.float64)
+    assert slopes.min() >= 0.2
+    assert slopes.max() <= 0.6
+    assert abs(slopes.mean() - 0.4) < 4 * 0.4 / np.sqrt(12 * slopes.size)
+    assert abs(slopes.var() * 12 / 0.4**2 - 1) < 4 * np.sqrt(0.8 / slopes.size)
+    np.testing.assert_array_equal(rrelu(-x, key=jax.random.key(0)), -x)
+    np.testing.assert_allclose(rrelu(x, 0.2, 0.6), -0.4 * np.ones_like(x), rtol=1e-6)
 
 
 # --- activations of several features ---
@@ -256,6 +276,21 @@ def test_derivative_of_sparsemax_centres_on_its_support():
         np.testing.assert_allclose(jacobian, np.diag(s) - np.outer(s, s) / s.sum(), atol=1e-6)
 
 
+def test_derivatives_of_the_other_groups_are_the_closed_forms():
+    x, gates = np.float64(ROWS[0, :6]), expit(np.float64(ROWS[0, 3:6]))
+    p, q = (np.exp(s * x) / np.exp(s * x).sum() for s in (1, -1))
+    expected = {
+        "softmax": np.diag(p) - np.outer(p, p),
+        "softmin": np.outer(q, q) - np.diag(q),
+        "log_softmax": np.eye(6) - p,
+        "maxout": np.stack([np.eye(6)[2 * i + np.argmax(x[2 * i : 2 * i + 2])] for i in range(3)]),
+        "glu": np.hstack([np.diag(gates), np.diag(x[:3] * gates * (1 - gates))]),
+    }
+    for name, jacobian in expected.items():
+        mine = jax.jacobian(ACTIVATIONS[name])(jnp.asarray(x, jnp.float32))
+        np.testing.assert_allclose(mine, jacobian, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
 @pytest.mark.parametrize("name", GROUPS)
 def test_groups_are_finite_far_out(name):
     x = jnp.asarray(np.stack([np.roll(FAR, i) for i in range(5)])[:, :4], jnp.float32)
@@ -269,6 +304,7 @@ def test_maxout_takes_the_largest_of_neighbours():
     x = jnp.array([[1.0, 4.0, -3.0, -2.0, 0.0, 9.0]])
     np.testing.assert_array_equal(maxout(x), [[4.0, -2.0, 9.0]])
     np.testing.assert_array_equal(maxout(x, pieces=3), [[4.0, 9.0]])
+    np.testing.assert_array_equal(maxout(x, pieces=1), x)
 
 
 def test_glu_gates_the_first_half_by_the_second():
@@ -285,93 +321,3 @@ def test_maxout_refuses_pieces_that_do_not_divide_the_features(pieces):
 def test_glu_refuses_an_odd_number_of_features():
     with pytest.raises(UsageError, match="even number"):
         glu(jnp.zeros(5))
-
-
-# --- gains ---
-
-
-def inputs_of(name):
-    return 2 if name in GROUPS else 1
-
-
-@functools.cache
-def gain_table():
-    def table():
-        return {
-            name: (
-                gains.gain(f, inputs_of(name)),
-                gains.centred_gain(f, inputs_of(name)),
-                gains.backward_gain(f) if name in FACTS else jnp.float32(0),
-            )
-            for name, f in ACTIVATIONS.items()
-        }
-
-    return jax.tree.map(float, jax.jit(table)())
-
-
-def test_gains_are_the_closed_forms():
-    exact = {
-        "identity": 1.0,
-        "relu": math.sqrt(2),
-        "leaky_relu": math.sqrt(2 / (1 + 0.01**2)),
-        "prelu": math.sqrt(2 / (1 + 0.25**2)),
-        "selu": 1.0,
-        "exponential": math.exp(-1),
-        "squareplus": math.sqrt(4 / 6),  # E (x^2 + sqrt(x^2 + 4) x + 2) / 2 = 3 / 2
-        "maxout": 1.0,  # E max(a, b)^2 = 1
-    }
-    for name, gain in exact.items():
-        np.testing.assert_allclose(gain_table()[name][0], gain, rtol=2e-5, err_msg=name)
-
-
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_gains_agree_with_a_quarter_of_a_million_draws(name):
-    z = np.random.default_rng(1).normal(size=(2**18, inputs_of(name))).astype(np.float32)
-    f = np.asarray(jax.jit(ACTIVATIONS[name])(z), np.float64)
-    squares = f**2
-    error = squares.std() / math.sqrt(squares.size) / squares.mean()
-    assert abs(gain_table()[name][0] ** 2 * squares.mean() - 1) < 4 * error + 1e-5
-
-
-def test_backward_gains_are_the_closed_forms():
-    exact = {
-        "identity": 1.0,
-        "relu": math.sqrt(2),
-        "exponential": math.exp(-1),
-        "hard_tanh": 1 / math.sqrt(erf(1 / math.sqrt(2))),
-    }
-    for name, gain in exact.items():
-        np.testing.assert_allclose(gain_table()[name][2], gain, rtol=2e-5, err_msg=name)
-
-
-# the constants published with normaliser-free networks (Brock et al., 2021), found there by
-# simulation, hence their third digit
-PUBLISHED = {
-    "celu": 1.2709, "elu": 1.2716, "gelu": 1.7015, "leaky_relu": 1.7059, "log_sigmoid": 1.9193,
-    "relu": 1.7140, "relu6": 1.7131, "selu": 1.0009, "sigmoid": 4.8038, "silu": 1.7881,
-    "soft_sign": 2.3389, "softplus": 1.9203, "tanh": 1.5939,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_centred_gains_match_the_published_constants(name):
-    np.testing.assert_allclose(gain_table()[name][1], PUBLISHED[name], rtol=1.2e-3)
-
-
-def test_torch_recommends_the_same_gain_for_rectifiers_and_another_for_tanh_selu_and_sigmoid():
-    for name, gain in gains.TORCH_GAINS.items():
-        same = math.isclose(gain_table()[name][0], gain, rel_tol=1e-4)
-        assert same == (name not in {"tanh", "selu", "sigmoid"})
-    np.testing.assert_allclose(gain_table()["tanh"][0], 1.5925374, rtol=1e-5)
-
-
-def test_the_gain_of_a_traced_number_is_traced():
-    slopes = jnp.array([0.0, 0.5, 1.0])
-    lifted = jax.vmap(lambda s: gains.gain(lambda x: ACTIVATIONS["leaky_relu"](x, slope=s)))(slopes)
-    np.testing.assert_allclose(lifted, np.sqrt(2 / (1 + np.square(slopes))), rtol=1e-5)
-
-
-def test_quadrature_says_how_many_inputs_it_reaches():
-    np.testing.assert_allclose(gains.gain(lambda x: maxout(x, pieces=3), 3), 0.8856, rtol=1e-2)
-    with pytest.raises(UsageError, match="1, 2 or 3"):
-        gains.moments(maxout, 4)

@@ -1,4 +1,4 @@
-"""Initializers: their moments, their equals elsewhere, and what they do to deep networks."""
+"""Initializers: their moments, their structure and their equals elsewhere."""
 
 import functools
 import inspect
@@ -12,8 +12,6 @@ import pytest
 
 from nnlab.errors import UsageError
 from nnlab.nn import initializers as ours
-from nnlab.nn.activations_smooth import SELU_ALPHA as ALPHA
-from nnlab.nn.activations_smooth import SELU_SCALE as SCALE
 from nnlab.nn.fans import Axes, fan, fans
 from nnlab.nn.initializers import INITIALIZERS
 from nnlab.types import Number
@@ -79,11 +77,18 @@ FAN_IN, FAN_OUT, FAN_AVG = 480, 720, 600
 NORMAL, UNIFORM, TRUNCATED = 3.0, 9 / 5, 2.3696  # E (w - mean)^4 / Var^2
 MOMENTS = {
     "normal": (ours.normal(0.3, 0.5), 0.5, 0.3, NORMAL, math.inf),
+    "normal, default": (ours.normal(), 0.0, 0.01, NORMAL, math.inf),
     "uniform": (ours.uniform(0.3), 0.0, 0.3 / math.sqrt(3), UNIFORM, 0.3),
+    "uniform, default": (ours.uniform(), 0.0, 0.05 / math.sqrt(3), UNIFORM, 0.05),
+    "truncated_normal, default": (ours.truncated_normal(), 0.0, 0.01 * CUT, TRUNCATED, 0.02),
     "truncated_normal": (ours.truncated_normal(0.3, mean=1.0), 1.0, 0.3 * CUT, TRUNCATED, 0.6),
     "trunc_normal": (ours.trunc_normal(), 0.0, CUT, TRUNCATED, 2.0),
+    "trunc_normal, cut in the weights' own units": (
+        ours.trunc_normal(1.0, 0.5, 0.0, 2.0), 1.0, 0.5 * CUT, TRUNCATED, 1.0
+    ),
     "trunc_normal, cut far away": (ours.trunc_normal(0.1, 0.02), 0.1, 0.02, NORMAL, 2.0),
     "random_normal": (ours.random_normal(), 0.0, 0.05, NORMAL, math.inf),
+    "random_uniform, default": (ours.random_uniform(), 0.0, 0.05 / math.sqrt(3), UNIFORM, 0.05),
     "random_uniform": (ours.random_uniform(1.0, 3.0), 2.0, 1 / math.sqrt(3), UNIFORM, 1.0),
     "xavier": (ours.xavier(), 0.0, FAN_IN**-0.5, NORMAL, math.inf),
     "xavier, gain 3": (ours.xavier(3.0), 0.0, 3 * FAN_IN**-0.5, NORMAL, math.inf),
@@ -115,6 +120,15 @@ MOMENTS = {
 }  # fmt: skip
 
 
+CONSTANT = {"zeros", "ones", "constant"}
+ARRANGED = {"orthogonal", "delta_orthogonal", "identity", "dirac", "sparse"}
+
+
+def test_the_table_of_moments_has_every_initializer_that_is_not_constant_or_arranged():
+    drawn = {name.split(",")[0] for name in MOMENTS}
+    assert drawn == set(INITIALIZERS) - CONSTANT - ARRANGED
+
+
 @pytest.mark.parametrize("name", MOMENTS)
 def test_mean_and_variance_lie_within_four_standard_errors_and_inside_the_bounds(name):
     init, mean, std, kurtosis, bound = MOMENTS[name]
@@ -126,6 +140,15 @@ def test_mean_and_variance_lie_within_four_standard_errors_and_inside_the_bounds
     assert np.max(np.abs(w - mean)) <= bound * (1 + 1e-6)
     if math.isfinite(bound) and kurtosis != NORMAL:
         assert np.max(np.abs(w - mean)) > 0.99 * bound
+
+
+@pytest.mark.parametrize("name", [n for n, f in INITIALIZERS.items() if "gain" in number_names(f)])
+def test_a_gain_multiplies_the_weights(name):
+    make = INITIALIZERS[name]
+    shape = DENSE if name == "identity" else KERNEL
+    usual = number_names(make)["gain"]
+    tripled = make(gain=3 * usual)(KEY, shape)
+    np.testing.assert_allclose(tripled, 3 * make()(KEY, shape), rtol=1e-5, atol=1e-6)
 
 
 # --- equal to the libraries' ---
@@ -266,77 +289,5 @@ def test_sparse_columns_have_the_same_number_of_zeros_in_different_places(sparsi
         assert len(np.unique(w == 0, axis=1).T) > 70
 
 
-# --- depth ---
-
-NETS, DEPTH, WIDTH, BATCH = 4, 50, 192, 8
-STACK = Axes(batch=(0, 1))
-
-
-@functools.cache
-def weights(name):
-    """Four nets of fifty layers [nets, layers, in, out], drawn in one call by batch axes."""
-    return np.asarray(INITIALIZERS[name](axes=STACK)(KEY, (NETS, DEPTH, WIDTH, WIDTH)))
-
-
-ACTIVATION = {  # f(x) and f'(x)
-    "linear": (lambda x: x, np.ones_like),
-    "relu": (lambda x: np.maximum(x, 0), lambda x: (x > 0).astype(x.dtype)),
-    "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2),
-    "selu": (
-        lambda x: np.where(x > 0, SCALE * x, SCALE * ALPHA * np.expm1(np.minimum(x, 0))),
-        lambda x: np.where(x > 0, SCALE, SCALE * ALPHA * np.exp(np.minimum(x, 0))),
-    ),
-}
-
-
-def log_growth(layers, activation, size=1.0):
-    """How log E x^2 changes on the way up and log E (dL/dx)^2 on the way down, mean of nets."""
-    f, slope = ACTIVATION[activation]
-    draws = np.random.default_rng(0)
-    nets, depth, width, _ = layers.shape
-    x = size * draws.normal(size=(nets, BATCH, width)).astype(np.float32)
-    inputs, sums = [x], []
-    for i in range(depth):
-        sums.append(inputs[-1] @ layers[:, i])
-        inputs.append(f(sums[-1]))
-    g = draws.normal(size=x.shape).astype(np.float32)
-    pulled = [g]
-    for i in reversed(range(depth)):
-        pulled.append((pulled[-1] * slope(sums[i])) @ layers[:, i].swapaxes(1, 2))
-    up = np.mean(np.log(square(inputs[-1]) / square(inputs[1])))
-    down = np.mean(np.log(square(pulled[-1]) / square(pulled[0])))
-    return up, down
-
-
-def square(x):
-    return np.mean(np.square(x, dtype=np.float64), axis=(1, 2))
-
-
-# the logarithm of one net's growth wanders: by about 5 depth / width in variance for relu, and its
-# mean lies half of that below the growth of the mean (Hanin & Nica, 2018)
-@pytest.mark.parametrize(
-    ("name", "activation", "size"),
-    [("he", "relu", 1.0), ("xavier", "linear", 1.0), ("xavier", "tanh", 1e-3)],
-)
-def test_variance_stays_flat_through_fifty_layers(name, activation, size):
-    up, down = log_growth(weights(name), activation, size)
-    assert -1.8 < up < 0.9
-    assert -1.8 < down < 0.9
-
-
-def test_lecun_normal_keeps_the_variance_of_selu_and_its_gradient_grows_by_the_known_rate():
-    up, down = log_growth(weights("lecun_normal"), "selu")
-    assert abs(up) < 0.3
-    assert abs(down - 50 * math.log(1.0715749)) < 1.0  # E selu'(z)^2
-
-
-def test_xavier_halves_the_signal_of_relu_in_each_layer():
-    up, down = log_growth(weights("xavier"), "relu")
-    assert abs(up / math.log(2) + 49) < 2.5
-    assert abs(down / math.log(2) + 50) < 2.5
-
-
-def test_orthogonal_linear_networks_keep_every_norm_exactly():
-    keys = jax.random.split(KEY, 50)
-    layers = np.asarray(jax.vmap(lambda key: ours.orthogonal()(key, (32, 32)))(keys))[None]
-    np.testing.assert_allclose(log_growth(layers, "linear"), (0.0, 0.0), atol=1e-4)
+def test_by_default_sparse_keeps_a_tenth_of_small_weights():
+    np.testing.assert_array_equal(ours.sparse()(KEY, DENSE), ours.sparse(0.9, 0.01)(KEY, DENSE))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from optax import losses as peer
+from scipy.stats import poisson
 
 from nnlab.errors import UsageError
 from nnlab.nn import losses as ours
@@ -74,6 +75,11 @@ CASES = {
         "label", {"smoothing": 1.0},
         lambda z, y: peer.softmax_cross_entropy(z, peer.smooth_labels(one_hot(y), 1.0)),
     ),
+    "soft_cross_entropy": Case("mixture", {}, peer.softmax_cross_entropy),
+    "soft_cross_entropy, smooth": Case(
+        "mixture", {"smoothing": 0.3},
+        lambda z, t: peer.softmax_cross_entropy(z, peer.smooth_labels(t, 0.3)),
+    ),
     "poly_cross_entropy": Case(
         "label", {"weight": 1.5},
         lambda z, y: peer.poly_loss_cross_entropy(z, one_hot(y), epsilon=1.5),
@@ -115,6 +121,9 @@ CASES = {
     "log_cosh": Case("reals", {}, lambda p, t: mean(peer.log_cosh(p, t))),
     "quantile": Case(
         "reals", {"level": 0.9}, lambda p, t: mean(jnp.where(t > p, 0.9, 0.1) * jnp.abs(t - p))
+    ),
+    "generalized_kl": Case(
+        "grades", {}, lambda p, t: mean(jax.scipy.special.xlogy(t, t) - t * p - t + jnp.exp(p))
     ),
     "cosine_distance": Case("reals", {}, peer.cosine_distance),
     "ranking_softmax": Case(
@@ -173,14 +182,18 @@ def test_every_number_of_a_loss_has_a_default_and_may_be_traced_strictly(name):
     assert (value.shape, value.dtype) == ((), jnp.float32)
 
 
+REACH = {"generalized_kl": 80.0}  # its rate exp(prediction) ends where float32 does
+
+
 @functools.cache
 def far_out():
     """Value and gradient of every loss for predictions of ±1e4, for zeros, and on target."""
-    far = jnp.asarray(np.stack([np.roll([1e4, -1e4, 0, 0, 0, 0, 0], i) for i in range(CLASSES)]))
+    ends = jnp.asarray(np.stack([np.roll([1.0, -1, 0, 0, 0, 0, 0], i) for i in range(CLASSES)]))
 
     def run(targets):
         found = {}
         for name in LOSSES:
+            far = REACH.get(name, 1e4) * ends
             t = targets[CASES[name].target][:CLASSES]
             both = jax.vmap(jax.value_and_grad(LOSSES[name]))
             rows = [far, jnp.zeros_like(far), t if t.ndim > 1 else far]
@@ -239,8 +252,21 @@ def test_cross_entropy_does_not_see_a_common_offset():
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.1])
 def test_a_smoothing_outside_zero_to_one_is_refused(smoothing):
-    with pytest.raises(UsageError, match="smoothing"):
-        cross_entropy(jnp.zeros(3), jnp.asarray(0), smoothing)
+    for loss, target in (
+        (cross_entropy, jnp.asarray(0)),
+        (ours.soft_cross_entropy, jnp.ones(3) / 3),
+        (ours.binary_cross_entropy, jnp.ones(3)),
+    ):
+        with pytest.raises(UsageError, match="smoothing"):
+            loss(jnp.zeros(3), target, smoothing)
+
+
+def test_classes_masked_by_minus_infinity_cost_nothing_as_in_optax_s_safe_cross_entropy():
+    z = jnp.where(jnp.arange(CLASSES) < 3, jnp.asarray(LOGITS), -jnp.inf)
+    target = jnp.tile(jnp.array([[0.2, 0.5, 0.3] + [0.0] * (CLASSES - 3)]), (N, 1))
+    value, gradient = jax.vmap(jax.value_and_grad(ours.soft_cross_entropy))(z, target)
+    np.testing.assert_allclose(value, peer.safe_softmax_cross_entropy(z, target), rtol=1e-5)
+    np.testing.assert_allclose(gradient, jax.nn.softmax(z) - target, atol=1e-6)
 
 
 # --- what single losses are for ---
@@ -251,6 +277,17 @@ def test_gradient_of_the_sparsemax_loss_is_sparsemax_minus_target():
     gradient = jax.jit(jax.vmap(jax.grad(ours.sparsemax_loss)))(z, y)
     p = jax.jit(sparsemax)(z)
     np.testing.assert_allclose(gradient, p - one_hot(y), atol=1e-5)
+
+
+def test_generalized_kl_is_optax_s_for_positive_targets_and_half_the_poisson_deviance():
+    z, counts = jnp.asarray(REALS), jnp.asarray(GRADES + 1)
+    mine = jax.vmap(ours.generalized_kl)(z, counts)
+    np.testing.assert_allclose(
+        mine, peer.generalized_kl_divergence(z, counts) / CLASSES, rtol=1e-5, atol=1e-6
+    )
+    t, r = np.asarray(counts, np.float64), np.exp(REALS.astype(np.float64))
+    deviance = 2 * (poisson.logpmf(t, t) - poisson.logpmf(t, r))
+    np.testing.assert_allclose(mine, deviance.mean(1) / 2, rtol=1e-5)
 
 
 def test_the_quantile_loss_is_least_at_the_quantile():
@@ -265,6 +302,12 @@ def test_the_quantile_loss_is_least_at_the_quantile():
     np.testing.assert_allclose(
         costs, np.mean(np.maximum(0.9 * d, -0.1 * d), axis=1)[[310, 328, 345]], rtol=1e-5
     )
+
+
+def test_one_ordered_pair_costs_what_its_lead_costs():
+    scores, grades = jnp.array([3.0, -1.0]), jnp.array([0.0, 1.0])
+    np.testing.assert_allclose(ours.pairwise_logistic(scores, grades), np.log1p(np.exp(4)), 1e-6)
+    assert ours.pairwise_hinge(scores, grades) == 5.0
 
 
 def test_a_list_without_an_order_costs_nothing():

@@ -9,6 +9,7 @@ from nnlab.nn.activations_pieces import (
     hard_shrink,
     hard_sigmoid,
     hard_silu,
+    hard_swish,
     hard_tanh,
     identity,
     leaky_relu,
@@ -35,17 +36,18 @@ from nnlab.nn.activations_smooth import (
     soft_sign,
     softplus,
     squareplus,
+    swish,
     tanh,
     tanh_shrink,
 )
 
 _PIECES = (
     identity, relu, relu6, leaky_relu, prelu, rrelu, threshold, hard_tanh, hard_sigmoid, hard_silu,
-    sparse_sigmoid, sparse_plus, hard_shrink, soft_shrink,
+    hard_swish, sparse_sigmoid, sparse_plus, hard_shrink, soft_shrink,
 )  # fmt: skip
 _SMOOTH = (
     sigmoid, log_sigmoid, tanh, tanh_shrink, soft_sign, exponential, elu, celu, selu, softplus,
-    squareplus, silu, mish, gelu, gelu_tanh,
+    squareplus, silu, swish, mish, gelu, gelu_tanh,
 )  # fmt: skip
 _GROUPS = (softmax, softmin, log_softmax, sparsemax, maxout, glu)
 

@@ -11,17 +11,17 @@ Fewer = Float[Array, "*batch outputs"]
 
 
 def softmax(x: Features) -> Features:
-    """f(x) = exp(x) / sum exp(x): probabilities, all positive."""
+    """f(x) = exp(x) / sum exp(x): probabilities, all positive.  Source: Bridle (1990)."""
     return jax.nn.softmax(x)
 
 
 def softmin(x: Features) -> Features:
-    """f(x) = softmax(-x)."""
+    """f(x) = exp(-x) / sum exp(-x): most for the least.  Source: torch.nn.Softmin."""
     return jax.nn.softmax(-x)
 
 
 def log_softmax(x: Features) -> Features:
-    """f(x) = x - log sum exp(x)."""
+    """f(x) = x - log sum exp(x): log-probabilities.  Source: Bishop, PRML (2006), eq. 4.62."""
     return jax.nn.log_softmax(x)
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from nnlab.types import Number
+from nnlab.types import Number, PRNGKey
 
 X = Float[Array, "*shape"]
 
@@ -34,13 +34,16 @@ def prelu(x: X, slope: Number = 0.25) -> X:
     return leaky_relu(x, slope)
 
 
-def rrelu(x: X, lower: Number = 1 / 8, upper: Number = 1 / 3) -> X:
-    """f(x) = x for x >= 0, x (lower + upper) / 2 below: randomised leaky ReLU at its mean slope.
+def rrelu(x: X, lower: Number = 1 / 8, upper: Number = 1 / 3, key: PRNGKey | None = None) -> X:
+    """f(x) = x for x >= 0, slope x below, each unit's slope drawn from U[lower, upper).
 
-    torch's evaluation form; training would draw each unit's slope from U[lower, upper).
+    Without a key, in evaluation, the slope is its mean (lower + upper) / 2.
     Source: Xu et al. (2015).
     """
-    return leaky_relu(x, (lower + upper) / 2)
+    if key is None:
+        return leaky_relu(x, (lower + upper) / 2)
+    slope = lower + (upper - lower) * jax.random.uniform(key, x.shape, x.dtype)
+    return jnp.where(x >= 0, x, slope * x)
 
 
 def threshold(x: X, cut: Number = 1.0, value: Number = 0.0) -> X:
@@ -55,13 +58,24 @@ def hard_tanh(x: X, lower: Number = -1.0, upper: Number = 1.0) -> X:
 
 
 def hard_sigmoid(x: X) -> X:
-    """f(x) = min(max(x + 3, 0), 6) / 6.  Source: Howard et al. (2019), section 5.2."""
+    """f(x) = min(max(x + 3, 0), 6) / 6, with slope 1 / 6 inside.
+
+    keras 2 clipped 0.2 x + 0.5 instead.  Source: Howard et al. (2019), where it gates hard_swish.
+    """
     return relu6(x + 3) / 6
 
 
 def hard_silu(x: X) -> X:
-    """f(x) = x hard_sigmoid(x).  Source: Howard et al. (2019), section 5.2."""
+    """f(x) = x hard_sigmoid(x), silu in three pieces."""
     return x * hard_sigmoid(x)
+
+
+def hard_swish(x: X) -> X:
+    """f(x) = x min(max(x + 3, 0), 6) / 6: hard_silu by the name of its inventors.
+
+    Source: Howard et al. (2019), section 5.2.
+    """
+    return hard_silu(x)
 
 
 def sparse_sigmoid(x: X) -> X:

@@ -14,22 +14,25 @@ SELU_SCALE = 1.0507009873554805
 
 
 def sigmoid(x: X) -> X:
-    """f(x) = 1 / (1 + exp(-x)), from 0 to 1."""
+    """f(x) = 1 / (1 + exp(-x)), from 0 to 1.  Source: Rumelhart, Hinton & Williams (1986)."""
     return jax.nn.sigmoid(x)
 
 
 def log_sigmoid(x: X) -> X:
-    """f(x) = log sigmoid(x) = -softplus(-x)."""
+    """f(x) = log sigmoid(x) = -log(1 + exp(-x)).  Source: torch.nn.LogSigmoid."""
     return jax.nn.log_sigmoid(x)
 
 
 def tanh(x: X) -> X:
-    """f(x) = (exp(x) - exp(-x)) / (exp(x) + exp(-x)), from -1 to 1."""
+    """f(x) = (exp(x) - exp(-x)) / (exp(x) + exp(-x)), from -1 to 1.
+
+    Source: LeCun et al., Efficient BackProp (1998), section 4.4.
+    """
     return jnp.tanh(x)
 
 
 def tanh_shrink(x: X) -> X:
-    """f(x) = x - tanh(x), close to x^3 / 3 around 0."""
+    """f(x) = x - tanh(x), close to x^3 / 3 around 0.  Source: torch.nn.Tanhshrink."""
     return x - jnp.tanh(x)
 
 
@@ -39,7 +42,7 @@ def soft_sign(x: X) -> X:
 
 
 def exponential(x: X) -> X:
-    """f(x) = exp(x), which overflows float32 above 88.7."""
+    """f(x) = exp(x), which overflows float32 above 88.7.  Source: keras's of this name."""
     return jnp.exp(x)
 
 
@@ -72,10 +75,15 @@ def squareplus(x: X, b: Number = 4.0) -> X:
     return jnp.where(x >= 0, (x + root) / 2, b / (2 * (root + jnp.abs(x))))  # nothing cancels
 
 
-def silu(x: X, beta: Number = 1.0) -> X:
-    """f(x) = x sigmoid(beta x), also called swish.
+def silu(x: X) -> X:
+    """f(x) = x sigmoid(x).  Source: Elfwing et al. (2017)."""
+    return x * jax.nn.sigmoid(x)
 
-    Sources: Elfwing et al. (2017); Ramachandran et al. (2017) for beta.
+
+def swish(x: X, beta: Number = 1.0) -> X:
+    """f(x) = x sigmoid(beta x), from x / 2 at beta 0 to relu at infinity; silu at 1.
+
+    Source: Ramachandran et al. (2017).
     """
     return x * jax.nn.sigmoid(beta * x)
 

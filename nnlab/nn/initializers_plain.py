@@ -13,17 +13,17 @@ from nnlab.types import Initializer, Number, PRNGKey, Shape
 
 
 def zeros() -> Initializer:
-    """All weights 0."""
+    """All weights 0: for biases, as layers of equal weights stay equal."""
     return constant(0.0)
 
 
 def ones() -> Initializer:
-    """All weights 1."""
+    """All weights 1: for scales."""
     return constant(1.0)
 
 
 def constant(value: Number = 0.0) -> Initializer:
-    """All weights equal to `value`."""
+    """All weights equal to a value: w = value."""
 
     def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
         del key
@@ -33,7 +33,10 @@ def constant(value: Number = 0.0) -> Initializer:
 
 
 def normal(std: Number = 0.01, mean: Number = 0.0) -> Initializer:
-    """Normal with a given standard deviation and mean: w = mean + std z, z ~ N(0, 1)."""
+    """Normal with a given standard deviation and mean: w = mean + std z, z ~ N(0, 1).
+
+    Source: Krizhevsky et al. (2012), section 5, for 0.01.
+    """
 
     def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
         z = jax.random.normal(key, shape, dtype)
@@ -43,7 +46,7 @@ def normal(std: Number = 0.01, mean: Number = 0.0) -> Initializer:
 
 
 def uniform(limit: Number = 0.05) -> Initializer:
-    """Uniform on [-limit, limit), hence standard deviation limit / sqrt(3).
+    """Uniform on [-limit, limit): w = limit u, u ~ U[-1, 1), so its deviation is limit / sqrt(3).
 
     jax's initializer of this name draws from [0, scale), as random_uniform(0, scale) does.
     """
@@ -55,12 +58,12 @@ def uniform(limit: Number = 0.05) -> Initializer:
 
 
 def random_normal(mean: Number = 0.0, std: Number = 0.05) -> Initializer:
-    """Normal with keras's default of 0.05, and its order: mean, then deviation."""
+    """Keras's RandomNormal, w ~ N(mean, std^2), with its order of arguments and its 0.05."""
     return normal(std, mean)
 
 
 def random_uniform(low: Number = -0.05, high: Number = 0.05) -> Initializer:
-    """Uniform from low to high, with keras's default."""
+    """Keras's RandomUniform: w = low + (high - low) u, u ~ U[0, 1)."""
 
     def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
         a, b = jnp.asarray(low, dtype), jnp.asarray(high, dtype)
@@ -72,9 +75,10 @@ def random_uniform(low: Number = -0.05, high: Number = 0.05) -> Initializer:
 def truncated_normal(
     std: Number = 0.01, lower: Number = -2.0, upper: Number = 2.0, mean: Number = 0.0
 ) -> Initializer:
-    """Normal cut to [lower, upper] standard deviations around the mean, not rescaled after it.
+    """Normal cut to [lower, upper] deviations from its mean: w = mean + std z, lower <= z <= upper.
 
-    Cut at 2, the weights' standard deviation is 0.8796 std.  Equal to jax's and keras's.
+    Not rescaled: cut at 2, the weights' deviation is 0.8796 std.  Equal to jax's, bit for bit, and
+    to keras's TruncatedNormal.
     """
 
     def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
@@ -88,7 +92,7 @@ def truncated_normal(
 def trunc_normal(
     mean: Number = 0.0, std: Number = 1.0, low: Number = -2.0, high: Number = 2.0
 ) -> Initializer:
-    """N(mean, std^2) cut to [low, high], bounds of the weights themselves, as in torch."""
+    """Torch's trunc_normal_: w ~ N(mean, std^2) given low <= w <= high."""
 
     def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
         lower, upper = (low - mean) / std, (high - mean) / std

@@ -65,9 +65,9 @@ def xavier(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
 
 
 def he(gain: Number = SQRT2, axes: Axes = KERNEL) -> Initializer:
-    """He's: a plain normal of standard deviation sqrt(2 / fan_in), which keeps ReLU's variance.
+    """He's: a plain normal of standard deviation gain / sqrt(fan_in), whose sqrt(2) suits ReLU.
 
-    Source: He et al. (2015), eq. 10.
+    Sources: He et al. (2015), eq. 10; Saito (2016), section 6.2.
     """
     return variance_scaling(gain * gain, "fan_in", "normal", axes)
 
@@ -83,44 +83,57 @@ def glorot_uniform(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
 
 
 def he_normal(gain: Number = SQRT2, axes: Axes = KERNEL) -> Initializer:
-    """Truncated normal of standard deviation sqrt(2 / fan_in), made for ReLU."""
+    """kaiming_normal cut at two deviations: Var w = gain^2 / fan_in, by default 2 / fan_in.
+
+    Source: He et al. (2015), eq. 10, as jax and keras draw it.
+    """
     return variance_scaling(gain * gain, "fan_in", "truncated_normal", axes)
 
 
 def he_uniform(gain: Number = SQRT2, axes: Axes = KERNEL) -> Initializer:
-    """Uniform on ±sqrt(6 / fan_in), made for ReLU."""
+    """Uniform on ±gain sqrt(3 / fan_in), by default ±sqrt(6 / fan_in).
+
+    Source: He et al. (2015), eq. 10, for the variance.
+    """
     return variance_scaling(gain * gain, "fan_in", "uniform", axes)
 
 
 def lecun_normal(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
-    """Truncated normal of standard deviation 1 / sqrt(fan_in), made for SELU and linear layers.
+    """Truncated normal of standard deviation gain / sqrt(fan_in): SELU's and a linear layer's.
 
-    Source: LeCun et al., Efficient BackProp (1998), eq. 16.
+    Sources: LeCun et al., Efficient BackProp (1998), eq. 16; Klambauer et al. (2017) for SELU.
     """
     return variance_scaling(gain * gain, "fan_in", "truncated_normal", axes)
 
 
 def lecun_uniform(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
-    """Uniform on ±sqrt(3 / fan_in), made for SELU and linear layers."""
+    """Uniform of variance gain^2 / fan_in, hence on ±gain sqrt(3 / fan_in).
+
+    Source: LeCun et al., Efficient BackProp (1998), section 4.6.
+    """
     return variance_scaling(gain * gain, "fan_in", "uniform", axes)
 
 
 def xavier_normal(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
-    """Torch's: a plain normal over the mean of both fans."""
+    """Torch's xavier_normal_: plain normal of standard deviation gain sqrt(2 / (fan_in + fan_out)).
+
+    Source: Glorot & Bengio (2010), eq. 12.
+    """
     return variance_scaling(gain * gain, "fan_avg", "normal", axes)
 
 
 def xavier_uniform(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
-    """Torch's: uniform on ±gain sqrt(6 / (fan_in + fan_out)), the same as glorot_uniform."""
+    """Torch's xavier_uniform_, which is glorot_uniform by its author's first name."""
     return glorot_uniform(gain, axes)
 
 
 def kaiming_normal(
     gain: Number = SQRT2, mode: Mode | str = "fan_in", axes: Axes = KERNEL
 ) -> Initializer:
-    """Torch's: a plain normal of standard deviation gain / sqrt(fan).
+    """Torch's kaiming_normal_: a plain normal of standard deviation gain / sqrt(fan).
 
-    torch's slope a is the gain sqrt(2 / (1 + a^2)).  Source: He et al. (2015), eq. 15.
+    The slope a that torch asks for is the gain sqrt(2 / (1 + a^2)).
+    Source: He et al. (2015), eq. 15.
     """
     return variance_scaling(gain * gain, mode, "normal", axes)
 
@@ -128,10 +141,17 @@ def kaiming_normal(
 def kaiming_uniform(
     gain: Number = SQRT2, mode: Mode | str = "fan_in", axes: Axes = KERNEL
 ) -> Initializer:
-    """Torch's: uniform on ±gain sqrt(3 / fan)."""
+    """Torch's kaiming_uniform_: uniform on ±gain sqrt(3 / fan).
+
+    Source: He et al. (2015), eqs. 10 and 14 for the two fans' variances.
+    """
     return variance_scaling(gain * gain, mode, "uniform", axes)
 
 
 def torch_linear(axes: Axes = KERNEL) -> Initializer:
-    """What torch's Linear and Conv layers begin with: uniform on ±1 / sqrt(fan_in)."""
+    """What torch's Linear and Conv layers begin with: uniform on ±1 / sqrt(fan_in).
+
+    Its variance 1 / (3 fan_in) shrinks a linear signal by 3 in each layer.
+    Source: LeCun et al. (1998), section 4.6, without its sqrt(3).
+    """
     return variance_scaling(1 / 3, "fan_in", "uniform", axes)

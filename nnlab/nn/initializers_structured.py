@@ -51,7 +51,7 @@ def delta_orthogonal(gain: Number = 1.0) -> Initializer:
 
 
 def identity(gain: Number = 1.0) -> Initializer:
-    """`gain` times the identity matrix, with zero rows or columns where [in, out] is not square.
+    """`gain` times the identity matrix, w_ij = gain [i = j], also where [in, out] is not square.
 
     Source: Le, Jaitly & Hinton (2015).  Raises UsageError unless the weight has two axes.
     """
@@ -90,8 +90,8 @@ def dirac(gain: Number = 1.0, groups: int = 1) -> Initializer:
 def sparse(sparsity: Number = 0.9, std: Number = 0.01) -> Initializer:
     """Normal weights, of which each output keeps the same number: fan_in (1 - sparsity), rounded.
 
-    Source: Martens (2010), section 5.  Raises UsageError for fewer than two axes, or for a sparsity
-    outside 0 to 1.
+    torch's sparse_ thins what leaves each input instead.  Source: Martens (2010), section 5.
+    Raises UsageError for fewer than two axes, or for a sparsity outside 0 to 1.
     """
     if isinstance(sparsity, float | int) and not 0 <= sparsity <= 1:
         raise UsageError(f"a sparsity of {sparsity} came; it is the part of zeros: try 0.9")

@@ -22,6 +22,7 @@ from nnlab.nn.losses_classes import (
     kl_divergence,
     perceptron,
     poly_cross_entropy,
+    soft_cross_entropy,
     sparsemax_loss,
     sum_hinge,
 )
@@ -29,6 +30,7 @@ from nnlab.nn.losses_ranking import pairwise_hinge, pairwise_logistic, ranking_s
 from nnlab.nn.losses_regression import (
     absolute_error,
     cosine_distance,
+    generalized_kl,
     half_squared_error,
     huber,
     log_cosh,
@@ -37,15 +39,16 @@ from nnlab.nn.losses_regression import (
 )
 
 _CLASSES = (
-    cross_entropy, poly_cross_entropy, focal, hinge, sum_hinge, perceptron, sparsemax_loss,
-    kl_divergence,
+    cross_entropy, soft_cross_entropy, poly_cross_entropy, focal, hinge, sum_hinge, perceptron,
+    sparsemax_loss, kl_divergence,
 )  # fmt: skip
 _BINARY = (
     binary_cross_entropy, binary_focal, binary_hinge, squared_hinge, binary_perceptron,
     binary_sparsemax,
 )  # fmt: skip
 _REGRESSION = (
-    squared_error, half_squared_error, absolute_error, huber, log_cosh, quantile, cosine_distance,
+    squared_error, half_squared_error, absolute_error, huber, log_cosh, quantile, generalized_kl,
+    cosine_distance,
 )  # fmt: skip
 _RANKING = (ranking_softmax, pairwise_logistic, pairwise_hinge)
 

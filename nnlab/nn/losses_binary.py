@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nnlab.errors import UsageError
 from nnlab.nn.activations_pieces import sparse_plus
 from nnlab.types import Number, Scalar
 
@@ -17,8 +18,10 @@ Outputs = Float[Array, "outputs"]
 def binary_cross_entropy(logits: Outputs, targets: Outputs, smoothing: Number = 0.0) -> Scalar:
     """Negative log-likelihood of independent bits: softplus(z) - q z, q = (1 - s) y + s / 2.
 
-    Source: Bishop, PRML (2006), eq. 4.90.
+    Source: Bishop, PRML (2006), eq. 4.90.  Raises UsageError for a smoothing s outside 0 to 1.
     """
+    if isinstance(smoothing, float | int) and not 0 <= smoothing <= 1:
+        raise UsageError(f"a smoothing of {smoothing} came; it lies from 0 to 1: try 0.1")
     q = (1 - smoothing) * targets + smoothing / 2
     return jnp.mean(_bit_cost(logits, q))
 

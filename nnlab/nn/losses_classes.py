@@ -1,6 +1,7 @@
-"""Losses of one example that has one right class: (logits[classes], label, numbers) -> scalar.
+"""Losses of one example of several classes: (logits[classes], target, numbers) -> scalar.
 
-Labels are integers from 0; z are the logits and p = softmax(z).
+The target is a label, an integer from 0, or the probabilities of the classes (soft_cross_entropy,
+kl_divergence); z are the logits and p = softmax(z).
 """
 
 import jax
@@ -13,6 +14,7 @@ from nnlab.types import Number, Scalar
 
 Logits = Float[Array, "classes"]
 Label = Int[Array, ""]
+Chances = Float[Array, "classes"]
 
 
 def cross_entropy(logits: Logits, label: Label, smoothing: Number = 0.0) -> Scalar:
@@ -20,12 +22,20 @@ def cross_entropy(logits: Logits, label: Label, smoothing: Number = 0.0) -> Scal
 
     loss(z, y) = -sum_k q_k log p_k with q = (1 - s) one_hot(y) + s / classes; its gradient is
     p - q.  Sources: Bishop, PRML (2006), eq. 4.108; Szegedy et al. (2016), section 7, for the
-    smoothing s.
+    smoothing s.  Raises UsageError for a smoothing outside 0 to 1.
+    """
+    return soft_cross_entropy(logits, _hit(logits, label).astype(logits.dtype), smoothing)
+
+
+def soft_cross_entropy(logits: Logits, target: Chances, smoothing: Number = 0.0) -> Scalar:
+    """Cross-entropy towards probabilities t: -sum_k q_k log p_k with q = (1 - s) t + s / classes.
+
+    For mixed or distilled targets; unsmoothed, a class with t = 0 and logit -inf costs nothing.
+    Sources: Hinton, Vinyals & Dean (2015); Zhang et al. (2018), mixup.  Raises as cross_entropy.
     """
     if isinstance(smoothing, float | int) and not 0 <= smoothing <= 1:
         raise UsageError(f"label smoothing of {smoothing} came; it lies from 0 to 1: try 0.1")
-    hit = _hit(logits, label).astype(logits.dtype)
-    q = (1 - smoothing) * hit + smoothing / logits.size
+    q = (1 - smoothing) * target + smoothing / logits.size
     lowest = jnp.finfo(logits.dtype).min / 2  # logits may be further apart than a float reaches
     return -jnp.sum(q * jnp.maximum(jax.nn.log_softmax(logits), lowest))
 
@@ -82,13 +92,13 @@ def sparsemax_loss(logits: Logits, label: Label) -> Scalar:
     return lead + (1 - jnp.sum(jnp.square(p))) / 2
 
 
-def kl_divergence(logits: Logits, target: Float[Array, "classes"]) -> Scalar:
+def kl_divergence(logits: Logits, target: Chances) -> Scalar:
     """Kullback-Leibler divergence of target probabilities q from p: sum_k q_k (log q_k - log p_k).
 
     Source: Kullback & Leibler (1951).
     """
     entropy = -jnp.sum(jax.scipy.special.xlogy(target, target))
-    return -jnp.sum(target * jax.nn.log_softmax(logits)) - entropy
+    return soft_cross_entropy(logits, target) - entropy
 
 
 def _hit(logits: Logits, label: Label) -> Bool[Array, "classes"]:
