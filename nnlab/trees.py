@@ -1,7 +1,14 @@
-"""Arithmetic on pytrees: the plumbing that formulas should not show."""
+"""Arithmetic on pytrees, and a tree as one vector: plumbing that formulas should not show."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 map = jax.tree.map  # noqa: A001 - read as trees.map
@@ -22,3 +29,36 @@ def dot(a: PyTree, b: PyTree) -> Float[Array, ""]:
 def norm(tree: PyTree) -> Float[Array, ""]:
     """The Euclidean norm sqrt(sum_i x_i^2) over all leaves."""
     return jnp.sqrt(dot(tree, tree))
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["numbers"], meta_fields=["shapes"])
+@dataclass(frozen=True)
+class Flat:
+    """The numbers of a tree's arrays in one vector, with the shapes they come from."""
+
+    numbers: Float[Array, "... total"]
+    shapes: tuple[tuple[int, ...], ...]
+
+    def where(self, choose: Callable[[tuple[int, ...]], bool]) -> "Flat":
+        """Which numbers belong to arrays of the shapes that are chosen."""
+        flags = [np.full(prod(shape), choose(shape)) for shape in self.shapes]
+        return Flat(jnp.asarray(np.concatenate(flags)), self.shapes)
+
+
+def flatten(tree: PyTree, batch_axes: int = 0) -> Flat:
+    """All numbers in the order of the leaves; leading batch axes are kept."""
+    arrays = jax.tree.leaves(tree)
+    rows = [x.reshape(*x.shape[:batch_axes], -1) for x in arrays]
+    numbers = rows[0] if len(rows) == 1 else jnp.concatenate(rows, axis=-1)
+    return Flat(numbers, tuple(x.shape[batch_axes:] for x in arrays))
+
+
+def unflatten(flat: Flat, structure: Any) -> PyTree:
+    """The inverse of `flatten`, for a `jax.tree.structure`."""
+    ends = np.cumsum([prod(shape) for shape in flat.shapes])
+    batch = flat.numbers.shape[:-1]
+    arrays = [
+        flat.numbers[..., end - prod(shape) : end].reshape(*batch, *shape)
+        for shape, end in zip(flat.shapes, ends, strict=True)
+    ]
+    return structure.unflatten(arrays)

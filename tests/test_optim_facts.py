@@ -75,6 +75,20 @@ def test_nesterov_contracts_as_its_characteristic_polynomial_says_and_beats_the_
     assert np.linalg.norm(accelerated[-1]) < 0.5 * np.linalg.norm(heavy[-1])
 
 
+def test_nesterov_takes_the_root_of_the_condition_number_where_descent_takes_all_of_it() -> None:
+    """With rate 1 / L: 1 - 1 / sqrt k at momentum (sqrt k - 1) / (sqrt k + 1), and 1 - 1 / k.
+
+    Source: Nesterov (2004), theorem 2.2.3, constant step scheme.
+    """
+    k = CURVATURES.max() / CURVATURES.min()
+    beta = (np.sqrt(k) - 1) / (np.sqrt(k) + 1)
+    np.testing.assert_allclose(rate_of(descend(sgd(1.0), 600)), 1 - 1 / k, rtol=1e-6)
+    path = descend(nesterov(1.0, beta), 600)
+    t = np.array([500, 600])  # a double eigenvalue adds a factor t
+    size = np.linalg.norm(path[t - 1], axis=1) / t
+    np.testing.assert_allclose((size[1] / size[0]) ** (1 / 100), 1 - 1 / np.sqrt(k), rtol=1e-3)
+
+
 def test_nesterov_damps_the_oscillation_of_the_heavy_ball() -> None:
     heavy, accelerated = descend(momentum(0.1, 0.9), 100), descend(nesterov(0.1, 0.9), 100)
     assert np.linalg.norm(accelerated, axis=1).max() < np.linalg.norm(heavy, axis=1).max()

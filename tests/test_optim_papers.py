@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from optim_cases import KEY
 
 from nnlab.optim.averaging import asgd
 from nnlab.optim.dual import ftrl
@@ -14,6 +13,7 @@ from nnlab.optim.shampoo import shampoo, soap
 from nnlab.optim.sign import rprop
 
 STEPS = 60
+KEY = jax.random.key(0)
 rng = np.random.default_rng(0)
 A = np.diag([1.0, 0.1, 0.01]) + 0.05 * np.ones((3, 3))
 TARGET, START = rng.normal(size=(3, 2)), rng.normal(size=(3, 2))
@@ -118,7 +118,7 @@ def test_soap_follows_vyas() -> None:
         g = slope(w)
         left, right = b2 * left + (1 - b2) * g @ g.T, b2 * right + (1 - b2) * g.T @ g
         if t == 1:
-            P, Q = np.linalg.eigh(left)[1], np.linalg.eigh(right)[1]
+            P, Q = (np.linalg.eigh(L)[1][:, ::-1] for L in (left, right))
         elif t % every == 0:
             P, Q = np.linalg.qr(left @ P)[0], np.linalg.qr(right @ Q)[0]
         m = b1 * m + (1 - b1) * g
@@ -127,6 +127,17 @@ def test_soap_follows_vyas() -> None:
         w = w - lr * P @ d @ Q.T
         path.append(w)
     np.testing.assert_allclose(ours(soap(lr, b1, b2, refresh=every))[0], path, rtol=1e-6)
+
+
+def test_soap_turns_its_basis_to_the_axes_of_the_gradients_largest_first() -> None:
+    draw = np.random.default_rng(0)
+    axes = np.linalg.qr(draw.normal(size=(4, 4)))[0]
+    gs = axes @ np.diag([3.0, 1.0, 0.3, 0.1]) @ draw.normal(size=(400, 4, 3))
+    tx = soap(0.01, refresh=5)
+    state = tx.init(jnp.zeros((4, 3)))
+    step = jax.jit(lambda state, g: (tx.update(g, state, g)[1], None))
+    state, _ = jax.lax.scan(step, state, jnp.asarray(gs, jnp.float32))
+    np.testing.assert_allclose(np.abs(axes.T @ state[0].memory.bases[0]), np.eye(4), atol=0.1)
 
 
 def test_noise_has_the_announced_variance_and_the_same_draw_at_the_same_step() -> None:

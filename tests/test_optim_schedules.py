@@ -22,9 +22,9 @@ def optax_rates(schedule):
 
 PAIRS = {
     "constant": (schedules.constant(0.3), optax.constant_schedule(0.3)),
-    "linear": (schedules.linear(0.3, 0.1, 50, 7), optax.linear_schedule(0.3, 0.1, 50, 7)),
+    "linear": (schedules.linear(0.3, 50, 0.1, 7), optax.linear_schedule(0.3, 0.1, 50, 7)),
     "polynomial": (
-        schedules.polynomial(0.3, 0.01, 70, 2.5, 10),
+        schedules.polynomial(0.3, 70, 0.01, 2.5, 10),
         optax.polynomial_schedule(0.3, 0.01, 2.5, 70, 10),
     ),
     "exponential": (
@@ -64,15 +64,15 @@ PAIRS = {
         optax.cosine_onecycle_schedule(100, 0.3),
     ),
     "warm-up constant": (
-        schedules.warmup_constant(0.0, 0.3, 20),
+        schedules.warmup_constant(0.3, 20, 0.0),
         optax.warmup_constant_schedule(0.0, 0.3, 20),
     ),
     "warm-up cosine": (
-        schedules.warmup_cosine(0.0, 0.3, 20, 100, 0.01),
+        schedules.warmup_cosine(0.3, 100, 20, 0.0, 0.01),
         optax.warmup_cosine_decay_schedule(0.0, 0.3, 20, 100, 0.01),
     ),
     "warm-up exponential": (
-        schedules.warmup_exponential(0.0, 0.3, 20, 30, 0.5, 3, end=0.05),
+        schedules.warmup_exponential(0.3, 30, 0.5, 20, 0.0, 3, end=0.05),
         optax.warmup_exponential_decay_schedule(0.0, 0.3, 20, 30, 0.5, 3, end_value=0.05),
     ),
     "restarts": (
@@ -93,7 +93,7 @@ PAIRS = {
         ),
     ),
     "join": (
-        schedules.join([schedules.constant(0.1), schedules.linear(0.2, 0.0, 30)], [10]),
+        schedules.join([schedules.constant(0.1), schedules.linear(0.2, 30)], [10]),
         optax.join_schedules(
             [optax.constant_schedule(0.1), optax.linear_schedule(0.2, 0.0, 30)], [10]
         ),
@@ -109,7 +109,7 @@ def test_schedule_equals_optax_at_every_step(ours, theirs) -> None:
 @pytest.mark.parametrize(
     ("schedule", "formula"),
     [
-        (schedules.step(0.5, 30, 0.1), lambda t: 0.5 * 0.1 ** (t // 30)),
+        (schedules.step(0.5, 0.1, 30), lambda t: 0.5 * 0.1 ** (t // 30)),
         (schedules.inverse_time(0.5, 10), lambda t: 0.5 / (1 + t / 10)),
         (
             schedules.inverse_sqrt(0.5, 16),
@@ -123,11 +123,11 @@ def test_schedule_equals_its_formula(schedule, formula) -> None:
 
 
 TRACED = {
-    "polynomial": lambda x: schedules.polynomial(0.3, x, 50 + x, 1 + x, x),
+    "polynomial": lambda x: schedules.polynomial(0.3, 50 + x, x, 1 + x, x),
     "exponential": lambda x: schedules.exponential(x, 20 + x, x, 5, staircase=x > 0.4, end=0.01),
     "cosine": lambda x: schedules.cosine(0.3, 50 + x, x / 9, 1 + x),
     "one-cycle": lambda x: schedules.linear_onecycle(x, 100.0 + x, final=x / 2 + 0.4),
-    "warm-up cosine": lambda x: schedules.warmup_cosine(x, 0.3, 20 * x, 100 + x),
+    "warm-up cosine": lambda x: schedules.warmup_cosine(0.3, 100 + x, 20 * x, x),
     "1/sqrt(t)": lambda x: schedules.inverse_sqrt(x, 20 * x),
     "piecewise": lambda x: schedules.piecewise_interpolate(x, [10 * x, 70], [x, 2.0], x > 0.4),
 }

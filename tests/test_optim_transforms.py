@@ -6,22 +6,24 @@ import numpy as np
 import optax
 import pytest
 from optax import contrib
-from optim_cases import KEY, PROBLEMS, begin, lenient
 
 from nnlab.errors import UsageError
 from nnlab.optim import clipping, private, transforms, wrappers
 from nnlab.optim.adam import adam, adamw
-from nnlab.optim.core import Nothing, State
+from nnlab.optim.core import Nothing, State, evaluated
 from nnlab.optim.schedule_free import average, schedule_free, schedule_free_sgd
 from nnlab.optim.sgd import momentum, sgd
+from nnlab.parity.compare import lenient, quick
+from nnlab.parity.problems import PROBLEMS
 
+KEY = jax.random.key(0)
 PROBLEM = PROBLEMS["network"]
 
 
 def path(tx, steps=25, told=()):
     """Some steps on the network in float64; the weights after each."""
     tx = optax.with_extra_args_support(tx)
-    w = begin(PROBLEM, jnp.float64)
+    w = PROBLEM.begin(jnp.float64)
 
     def step(carry, _):
         w, state = carry
@@ -33,7 +35,7 @@ def path(tx, steps=25, told=()):
 
     run = jax.jit(
         lambda w: jax.lax.scan(step, (w, tx.init(w)), length=steps),
-        compiler_options={"xla_backend_optimization_level": 0},
+        compiler_options=quick(),
     )
     return run(w)
 
@@ -57,7 +59,7 @@ PAIRS = {
     "clip_block_rms": (clipping.clip_block_rms(0.01), optax.clip_by_block_rms(0.01)),
     "clip_adaptive": (clipping.clip_adaptive(0.01), optax.adaptive_grad_clip(0.01)),
     "centralize": (clipping.centralize(), optax.centralize()),
-    "l2": (transforms.l2(0.1), optax.add_decayed_weights(0.1)),
+    "l2": (transforms.l2(0.1, None), optax.add_decayed_weights(0.1)),
 }
 
 
@@ -118,7 +120,7 @@ def test_lookahead_follows_the_fast_weights_of_optax() -> None:
     theirs = optax.lookahead(optax.sgd(0.3, 0.9), 4, 0.5)
     with jax.enable_x64(True):
         (_, _), a = path(ours)
-        w = optax.LookaheadParams.init_synced(begin(PROBLEM, jnp.float64))
+        w = optax.LookaheadParams.init_synced(PROBLEM.begin(jnp.float64))
         state = theirs.init(w)
         for k in range(25):
             with lenient():
@@ -198,13 +200,13 @@ def test_mean_of_weights_is_unbiased_from_the_first_step() -> None:
         seen.append(np.asarray(w))
     weights = 0.9 ** np.arange(4, -1, -1)
     expected = (weights[:, None] * np.stack(seen)).sum(0) / weights.sum()
-    np.testing.assert_allclose(wrappers.averaged(state[1], 0.9), expected, rtol=1e-5)
+    np.testing.assert_allclose(evaluated(state, w), expected, rtol=1e-5)
 
 
 def test_schedule_free_average_is_the_mean_of_the_fast_sequence() -> None:
     """With weight_power 0 every z counts the same: x_t = mean(z_1 ... z_t)."""
     tx = schedule_free_sgd(0.3, weight_power=0.0)
-    w = begin(PROBLEMS["quadratic"], jnp.float32)
+    w = PROBLEMS["quadratic"].begin(jnp.float32)
     state, zs = tx.init(w), []
     for _ in range(6):
         u, state = tx.update(jax.grad(PROBLEMS["quadratic"].loss)(w), state, w)

@@ -37,6 +37,14 @@ OPTIMIZERS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 """Every optimizer by name; the first sentence of its docstring says what it does."""
 
+SHAPED: frozenset[Callable[..., Any]] = frozenset({
+    adafactor, fromage, galore, lamb, lars, muon, novograd, shampoo, sm3, soap, sophia,
+})  # fmt: skip
+"""Optimizers that look at arrays one by one, or draw for each.
+
+All others treat the numbers of a tree alike, and may be given them as one vector.
+"""
+
 NEEDS: dict[str, tuple[str, ...]] = {
     "lbfgs": ("value", "grad", "value_fn"),
     "momo": ("value",),
@@ -47,4 +55,4 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """What an optimizer asks for beside gradients and weights: key when made, the rest in update."""
 
-__all__ = ["NEEDS", "OPTIMIZERS", "decoupled_weight_decay", "l2"]
+__all__ = ["NEEDS", "OPTIMIZERS", "SHAPED", "decoupled_weight_decay", "l2"]

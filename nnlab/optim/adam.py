@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from nnlab.optim.core import Mask, Rate, add_weights, chain, descend, each
+from nnlab.optim.core import Mask, Rate, add_weights, chain, descend, each, zeros
 from nnlab.types import Array, Flag
 
 
@@ -15,9 +15,8 @@ class Moments(NamedTuple):
     v: Array
 
 
-def zero_moments(w: Array) -> Moments:
-    """Both means at 0."""
-    return Moments(m=jnp.zeros_like(w), v=jnp.zeros_like(w))
+zero_moments = zeros(Moments)
+"""Both means at 0."""
 
 
 def first_moment(g: Array, m: Array, beta: Any, h: Any) -> Array:
@@ -146,9 +145,6 @@ def amsgrad(
     Source: Reddi, Kale and Kumar, ICLR (2018), algorithm 2.
     """
 
-    def begin(w):
-        return MaxMoments(m=jnp.zeros_like(w), v=jnp.zeros_like(w), top=jnp.zeros_like(w))
-
     def step(g, s, h):
         m = h.beta1 * s.m + (1 - h.beta1) * g
         v = h.beta2 * s.v + (1 - h.beta2) * g**2
@@ -158,7 +154,7 @@ def amsgrad(
         return m_hat / (jnp.sqrt(top + h.eps_root) + h.eps), MaxMoments(m, v, top)
 
     rule = each(
-        begin,
+        zeros(MaxMoments),
         step,
         counts=True,
         beta1=beta1,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from nnlab.optim.adam import Moments, first_moment, zero_moments
-from nnlab.optim.core import Constant, Mask, Rate, add_weights, chain, descend, each
+from nnlab.optim.core import Constant, Mask, Rate, add_weights, chain, descend, each, zeros
 from nnlab.types import Array, Flag
 
 
@@ -20,6 +20,7 @@ def adamaxw(
     """AdaMaxW is AdaMax with weight decay beside its step d.
 
     w <- w - learning_rate (d + weight_decay w).
+    Source: Kingma and Ba, ICLR (2015), for d; Loshchilov and Hutter, ICLR (2019), for the decay.
     """
 
     def step(g, s, h):
@@ -205,9 +206,6 @@ def adan(
     Source: Xie et al., TPAMI (2024), algorithm 1.
     """
 
-    def begin(w):
-        return AdanMemory(*[jnp.zeros_like(w)] * 4)
-
     def step(g, s, h):
         change = jnp.where(h.t == 1, 0, g - s.g)
         m = h.beta1 * s.m + (1 - h.beta1) * g
@@ -218,7 +216,7 @@ def adan(
         return (m_hat + (1 - h.beta2) * d_hat) / root, AdanMemory(m, d, v, g)
 
     rule = each(
-        begin,
+        zeros(AdanMemory),
         step,
         counts=True,
         beta1=beta1,

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from nnlab.optim.core import Constant, Mask, Rate, add_weights, chain, descend, each
+from nnlab.optim.core import Constant, Mask, Rate, add_weights, chain, descend, each, zeros
 from nnlab.optim.sgd import heavy_ball
 from nnlab.types import Array, Flag
 
@@ -106,7 +106,8 @@ def rmsprop(
     centered takes off the square of the running mean of g (a variance), bias_correction divides
     both running means by 1 - decay^t, momentum adds a heavy ball on the finished steps; None
     leaves its memory out.  eps is outside the root as in torch; inside in optax (eps_in_root).
-    Source: Tieleman and Hinton, lecture 6.5 (2012); centred: Graves, arXiv:1308.0850, eq. 38-45.
+    Source: Tieleman and Hinton, lecture 6.5 (2012); centred: Graves, arXiv:1308.0850 (2013), eq.
+    38-45.
     """
     direction = root_mean_square(
         decay, eps, centered, bias_correction, eps_in_root, initial_accumulator
@@ -135,16 +136,13 @@ def adadelta(
     v and x are running mean squares (rate decay) of gradients and of the steps themselves.
     weight_decay is added to the gradient.  learning_rate is 1 as in the paper; optax's default
     leaves the sign unflipped, so there it must be given.
-    Source: Zeiler, arXiv:1212.5701, algorithm 1.
+    Source: Zeiler, arXiv:1212.5701 (2012), algorithm 1.
     """
-
-    def begin(w):
-        return Adadelta(v=jnp.zeros_like(w), x=jnp.zeros_like(w))
 
     def step(g, s, h):
         v = h.decay * s.v + (1 - h.decay) * g**2
         u = jnp.sqrt(s.x + h.eps) / jnp.sqrt(v + h.eps) * g
         return u, Adadelta(v, x=h.decay * s.x + (1 - h.decay) * u**2)
 
-    rule = each(begin, step, decay=decay, eps=eps)
+    rule = each(zeros(Adadelta), step, decay=decay, eps=eps)
     return chain(add_weights(weight_decay, mask), rule, descend(learning_rate))

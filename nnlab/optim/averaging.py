@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from nnlab.optim.core import Mask, Rate, add_weights, chain, descend, each
+from nnlab.optim.core import Mask, Rate, add_weights, chain, descend, each, zeros
 from nnlab.types import Array
 
 
@@ -34,9 +34,6 @@ def ademamix(
     Source: Pagliardini, Ablin and Grangier, ICLR (2025), algorithm 1.
     """
 
-    def begin(w):
-        return TwoMeans(*[jnp.zeros_like(w)] * 3)
-
     def step(g, s, h):
         m = h.beta1 * s.m + (1 - h.beta1) * g
         slow = h.beta3 * s.slow + (1 - h.beta3) * g
@@ -46,7 +43,7 @@ def ademamix(
         return u, TwoMeans(m, slow, v)
 
     rule = each(
-        begin,
+        zeros(TwoMeans),
         step,
         counts=True,
         beta1=beta1,
@@ -80,11 +77,8 @@ def simplified_ademamix(
 
     Step (m + alpha g) / (sqrt(v_hat + eps_root) + eps),
     m <- beta1 m + g, a sum and not a mean, so a rate for Adam is divided by 1 / (1 - beta1).
-    Source: Morwani et al., arXiv:2502.02431.
+    Source: Morwani et al., arXiv:2502.02431 (2025).
     """
-
-    def begin(w):
-        return SumAndSquares(m=jnp.zeros_like(w), v=jnp.zeros_like(w))
 
     def step(g, s, h):
         m = h.beta1 * s.m + g
@@ -93,7 +87,7 @@ def simplified_ademamix(
         return (m + h.alpha * g) / (jnp.sqrt(v_hat + h.eps_root) + h.eps), SumAndSquares(m, v)
 
     rule = each(
-        begin,
+        zeros(SumAndSquares),
         step,
         counts=True,
         beta1=beta1,
@@ -122,7 +116,7 @@ def asgd(
     w <- (1 - decay_rate r) w - r g with r = learning_rate / (1 + decay_rate learning_rate
     (t-1))^alpha; mean <- mean + (w - mean) / max(1, t - 1 - start).  Names and defaults are
     torch's lambd, alpha, t0.
-    Source: Polyak and Juditsky, SIAM J. Control Optim. 30 (1992); Xu, arXiv:1107.2490.
+    Source: Polyak and Juditsky, SIAM J. Control Optim. 30 (1992); Xu, arXiv:1107.2490 (2011).
     """
 
     def step(g, s, h):

@@ -35,10 +35,17 @@ Constant = Number | int | np.number
 """A hyperparameter that is read once, at the beginning."""
 Rate = Number | int | np.number | Callable[..., Any]
 """A hyperparameter that may also be a schedule: count -> value."""
+Steps = Number | int | Int[Array, ""]
+"""A number of steps, perhaps traced, perhaps as a float."""
 Mask = PyTree[Any] | Callable[[Params], PyTree[Any]] | None
 """Which arrays: a tree of booleans (or a prefix of one), params -> such a tree, or None for all."""
 Begin = Callable[[Any], Any]
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+def whole_steps(steps: Steps) -> Int[Array, ""]:
+    """A number of steps as an integer array, rounded down."""
+    return jnp.floor(jnp.asarray(steps)).astype(jnp.int32)
 
 
 class State(NamedTuple):
@@ -99,6 +106,19 @@ def whole(begin: Begin, step: Step, *, counts: bool = False, **hyper: Any) -> An
     return optax.GradientTransformationExtraArgs(init, update)
 
 
+def evaluated(state: Any, params: Params) -> Params | None:
+    """The weights to evaluate where an optimizer averages them, None where it does not.
+
+    A memory that averages has a method `evaluated(params)`; the outermost one is asked.
+    """
+    averages = [
+        node
+        for node in jax.tree.leaves(state, is_leaf=lambda node: hasattr(node, "evaluated"))
+        if hasattr(node, "evaluated")
+    ]
+    return averages[0].evaluated(params) if averages else None
+
+
 class Nothing(NamedTuple):
     """The memory of a rule that has none."""
 
@@ -106,6 +126,11 @@ class Nothing(NamedTuple):
 def forgetful(_w: Any) -> Nothing:
     """The beginning of a rule without memory."""
     return Nothing()
+
+
+def zeros(memory: Any) -> Begin:
+    """The beginning of a rule whose memory, a NamedTuple of arrays like w, starts at 0."""
+    return lambda w: memory(*[jnp.zeros_like(w) for _ in memory._fields])
 
 
 def descend(learning_rate: Rate) -> Any:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from nnlab.optim.core import Mask, Rate, add_weights, chain, descend, each, forgetful
+from nnlab.optim.core import Mask, Rate, add_weights, chain, descend, each, forgetful, zeros
 from nnlab.types import Array, Flag
 
 
@@ -69,7 +69,7 @@ def _mean_of_steps(momentum: Rate) -> Any:
         m = h.momentum * s.m + (1 - h.momentum) * g
         return m, Running(m)
 
-    return each(lambda w: Running(jnp.zeros_like(w)), step, momentum=momentum)
+    return each(zeros(Running), step, momentum=momentum)
 
 
 def adafactor(

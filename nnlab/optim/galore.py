@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from nnlab.optim.adam import Moments, adam_step, zero_moments
-from nnlab.optim.core import Mask, Rate, add_weights, chain, descend, each
-from nnlab.types import Array, Int, Number
+from nnlab.optim.core import Mask, Rate, Steps, add_weights, chain, descend, each
+from nnlab.types import Array
 
 
 class Projected(NamedTuple):
@@ -23,7 +23,7 @@ def galore(
     beta2: Rate = 0.999,
     eps: Rate = 1e-8,
     scale: Rate = 1.0,
-    refresh: Number | int | Int[Array, ""] = 200,
+    refresh: Steps = 200,
     rank: int = 128,
     weight_decay: Rate | None = None,
     mask: Mask = None,

@@ -59,7 +59,7 @@ def lars(
 ) -> Any:
     """LARS scales each array's decayed gradient d by trust |w| / |d|, then adds momentum.
 
-    Source: You, Gitman and Ginsburg, arXiv:1708.03888, algorithm 1.
+    Source: You, Gitman and Ginsburg, arXiv:1708.03888 (2017), algorithm 1.
     """
     scaled = trust_ratio(trust, eps)
     return chain(
@@ -103,7 +103,7 @@ def novograd(
 
     m <- beta1 m + g / (sqrt(v + eps_root) + eps) + weight_decay w,
     v <- beta2 v + (1 - beta2) |g|^2, started at |g|^2.
-    Source: Ginsburg et al., arXiv:1905.11286, algorithm 1.
+    Source: Ginsburg et al., arXiv:1905.11286 (2019), algorithm 1.
     """
 
     def begin(w):

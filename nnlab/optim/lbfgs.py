@@ -7,9 +7,9 @@ import jax.numpy as jnp
 
 from nnlab import trees
 from nnlab.errors import UsageError
-from nnlab.optim.core import Rate, whole
+from nnlab.optim.core import Rate, Steps, whole, whole_steps
 from nnlab.optim.line_search import zoom
-from nnlab.types import Array, Flag, Int, Params, Scalar
+from nnlab.types import Array, Flag, Params, Scalar
 
 
 class Pairs(NamedTuple):
@@ -27,7 +27,7 @@ def lbfgs(
     memory: int = 10,
     scale_start: Flag = True,
     line_search: bool = True,
-    tries: int | Int[Array, ""] = 20,
+    tries: Steps = 20,
 ) -> Any:
     """L-BFGS builds an inverse Hessian from the last `memory` steps and searches along its line.
 
@@ -57,7 +57,7 @@ def lbfgs(
         d = trees.map(lambda x: -h.learning_rate * x, _inverse_hessian(now, scale, g))
         if not line_search:
             return d, now
-        a = zoom(h.value_fn, h.w, d, h.value, g, tries)
+        a = zoom(h.value_fn, h.w, d, h.value, g, whole_steps(tries))
         return trees.map(lambda x: a * x, d), now
 
     return whole(begin, step, counts=True, learning_rate=learning_rate, scale_start=scale_start)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from nnlab.optim.adam import adam_direction
-from nnlab.optim.core import Rate, chain, descend, each
+from nnlab.optim.core import Rate, chain, descend, each, zeros
 from nnlab.types import Array, Flag
 
 
@@ -18,14 +18,11 @@ class LastGradient(NamedTuple):
 def optimistic(strength: Rate = 1.0, optimism: Rate = 1.0) -> Any:
     """The direction strength g_t + optimism (g_t - g_{t-1}); the first step has no change."""
 
-    def begin(w):
-        return LastGradient(g=jnp.zeros_like(w))
-
     def step(g, s, h):
         last = jnp.where(h.t == 1, g, s.g)
         return h.strength * g + h.optimism * (g - last), LastGradient(g)
 
-    return each(begin, step, counts=True, strength=strength, optimism=optimism)
+    return each(zeros(LastGradient), step, counts=True, strength=strength, optimism=optimism)
 
 
 def optimistic_gradient_descent(

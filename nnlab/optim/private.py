@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nnlab import trees
 from nnlab.optim.core import Rate, chain, descend, whole
@@ -12,17 +13,21 @@ from nnlab.types import Flag, Params, PRNGKey
 
 
 def _normal_like(key: PRNGKey, tree: Params) -> Params:
+    """Normal numbers for a whole tree in one draw: a draw for each array takes long to compile."""
     leaves, structure = jax.tree.flatten(tree)
-    keys = jax.random.split(key, len(leaves))
-    draws = [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
-    return structure.unflatten(draws)
+    ends = np.cumsum([x.size for x in leaves])
+    draw = jax.random.normal(key, (int(ends[-1]),), jnp.result_type(*leaves))
+    parts = [draw[end - x.size : end].reshape(x.shape) for end, x in zip(ends, leaves, strict=True)]
+    return structure.unflatten(
+        [part.astype(x.dtype) for part, x in zip(parts, leaves, strict=True)]
+    )
 
 
 def add_noise(key: PRNGKey, eta: Rate = 0.01, gamma: Rate = 0.55) -> Any:
     """Adds N(0, eta / t^gamma) to every component, drawn from fold_in(key, t).
 
     optax splits its key from step to step and so draws other numbers of the same law.
-    Source: Neelakantan et al., arXiv:1511.06807, eq. 1.
+    Source: Neelakantan et al., arXiv:1511.06807 (2015), eq. 1.
     """
 
     def step(g, s, h):
@@ -36,7 +41,8 @@ def add_noise(key: PRNGKey, eta: Rate = 0.01, gamma: Rate = 0.55) -> Any:
 def noisy_sgd(learning_rate: Rate, key: PRNGKey, eta: Rate = 0.01, gamma: Rate = 0.55) -> Any:
     """Gradient descent with falling noise: w <- w - learning_rate (g + N(0, eta / t^gamma)).
 
-    Source: Neelakantan et al., arXiv:1511.06807.
+    The draws are not optax's, their law is; see `add_noise`.
+    Source: Neelakantan et al., arXiv:1511.06807 (2015).
     """
     return chain(add_noise(key, eta, gamma), descend(learning_rate))
 

@@ -28,6 +28,12 @@ class Fast(NamedTuple):
     top: Scalar
     total: Scalar
 
+    def evaluated(self, params: Params) -> Params:
+        """The averaged weights x."""
+        wide = trees.map(lambda y, z: y.astype(z.dtype), params, self.z)
+        x = _average(wide, self.z, self.beta1)
+        return trees.map(lambda x, y: x.astype(y.dtype), x, params)
+
 
 def schedule_free(
     optimizer: Any, learning_rate: Rate, beta1: Constant = 0.9, weight_power: Rate = 2.0
@@ -63,9 +69,7 @@ def _average(y: Params, z: Params, beta1: Any) -> Params:
 
 def average(state: State, params: Params) -> Params:
     """The averaged weights x, at which a schedule-free run is evaluated."""
-    wide = trees.map(lambda y, z: y.astype(z.dtype), params, state.memory.z)
-    x = _average(wide, state.memory.z, state.memory.beta1)
-    return trees.map(lambda x, y: x.astype(y.dtype), x, params)
+    return state.memory.evaluated(params)
 
 
 def schedule_free_sgd(
@@ -77,6 +81,7 @@ def schedule_free_sgd(
     """Schedule-free gradient descent averages the weights in place of a falling rate.
 
     weight_decay is added to the gradient at y.
+    Source: Defazio et al., NeurIPS (2024), algorithm 1 with gradient descent.
     """
     base = chain(add_weights(weight_decay), sgd(learning_rate))
     return schedule_free(base, learning_rate, beta1, weight_power)
@@ -93,6 +98,7 @@ def schedule_free_adamw(
     """Schedule-free AdamW averages the weights of corrected RMSProp in place of momentum.
 
     weight_decay w is added to the direction, w at y.
+    Source: Defazio et al., NeurIPS (2024), algorithm 1.
     """
     direction = root_mean_square(beta2, eps, bias_correction=True)
     base = chain(direction, add_weights(weight_decay), descend(learning_rate))

@@ -1,10 +1,14 @@
 """Learning rates as functions of the step: schedule(count) -> rate, count 0 at the first step.
 
-Every number may be traced, and none decides a branch, so a sweep varies them freely.  `steps`
-counts optimizer steps; a phase of 0 steps is over at once.  Rates are in jax's default float.
+Every number may be traced, and none decides a branch, so a sweep varies them freely.  `steps`, and
+every other length, counts optimizer steps; a phase of 0 steps is over at once.  Rates are in jax's
+default float.  First come the rate (`value` or `peak`) and the length of the whole, which a sweep
+gives by itself, then what a person chooses.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,6 +16,7 @@ import jax.numpy as jnp
 from nnlab.types import Array, Flag, Int, Number, Scalar
 
 Count = int | Int[Array, ""] | Number
+"""A length or a moment in steps."""
 Schedule = Callable[[Any], Scalar]
 
 
@@ -35,7 +40,7 @@ def constant(value: Number) -> Schedule:
 
 
 def polynomial(
-    value: Number, end: Number, steps: Count, power: Number = 1.0, begin: Count = 0
+    value: Number, steps: Count, end: Number = 0.0, power: Number = 1.0, begin: Count = 0
 ) -> Schedule:
     """From value to end: (value - end) (1 - s)^power + end, s the share of `steps` gone."""
 
@@ -46,19 +51,20 @@ def polynomial(
     return schedule
 
 
-def linear(value: Number, end: Number, steps: Count, begin: Count = 0) -> Schedule:
+def linear(value: Number, steps: Count, end: Number = 0.0, begin: Count = 0) -> Schedule:
     """In a straight line from value to end."""
-    return polynomial(value, end, steps, 1.0, begin)
+    return polynomial(value, steps, end, 1.0, begin)
 
 
-warmup_constant = linear
-"""A straight line up from value to end, then end: `linear` by the name of its use."""
+def warmup_constant(peak: Number, warmup: Count = 1, start: Number = 0.0) -> Schedule:
+    """In a straight line from start up to the peak in `warmup` steps, and stays there."""
+    return linear(start, warmup, peak)
 
 
 def exponential(
     value: Number,
     steps: Count,
-    factor: Number,
+    factor: Number = 0.1,
     begin: Count = 0,
     staircase: Flag = False,
     end: Number | None = None,
@@ -77,7 +83,7 @@ def exponential(
     return schedule
 
 
-def step(value: Number, every: Count, factor: Number = 0.1) -> Schedule:
+def step(value: Number, factor: Number = 0.1, every: Count = 10) -> Schedule:
     """Multiplies the rate by factor every `every` steps: value factor^floor(t / every)."""
     return exponential(value, every, factor, staircase=True)
 
@@ -96,11 +102,14 @@ def cosine(value: Number, steps: Count, end: Number = 0.0, power: Number = 1.0) 
     return schedule
 
 
-def inverse_time(value: Number, steps: Count = 1) -> Schedule:
-    """Value / (1 + t / steps): the rate of Robbins and Monro (1951)."""
+def inverse_time(value: Number, half: Count = 1) -> Schedule:
+    """Falls like 1/t, value / (1 + t / half): half the rate after `half` steps.
+
+    Source: Robbins and Monro, Ann. Math. Stat. 22 (1951).
+    """
 
     def schedule(count):
-        t, a, n = _floats(count, value, steps)
+        t, a, n = _floats(count, value, half)
         return a / (1 + t / n)
 
     return schedule
@@ -157,6 +166,33 @@ def piecewise_interpolate(
     return schedule
 
 
+@cache
+def with_boundaries(piecewise: Callable[..., Schedule], count: int) -> Callable[..., Schedule]:
+    """A piecewise schedule whose `count` boundaries and scales are arguments of their own.
+
+    (value, at_1, scale_1, at_2, scale_2, ...), so that each may be a number of a sweep.
+    """
+    names = [(f"at_{i + 1}", f"scale_{i + 1}") for i in range(count)]
+
+    def schedule(value: Number, **given: Any) -> Schedule:
+        boundaries, scales = ([given.pop(pair[side]) for pair in names] for side in (0, 1))
+        return piecewise(value, boundaries, scales, **given)
+
+    old = inspect.signature(piecewise)
+    own = [p for p in old.parameters.values() if p.name not in ("value", "boundaries", "scales")]
+    new = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
+        for pair in names
+        for name, kind in zip(pair, (Count, Number), strict=True)
+    ]
+    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    schedule.__name__, schedule.__doc__ = piecewise.__name__, piecewise.__doc__
+    vars(schedule)["__signature__"] = old.replace(
+        parameters=[old.parameters["value"], *new, *own], return_annotation=Schedule
+    )
+    return schedule
+
+
 def linear_onecycle(
     peak: Number,
     steps: Count,
@@ -209,31 +245,46 @@ def join(schedules: Sequence[Schedule], boundaries: Sequence[Count]) -> Schedule
 
 
 def warmup_cosine(
-    start: Number,
     peak: Number,
-    warmup: Count,
     steps: Count,
+    warmup: Count = 1,
+    start: Number = 0.0,
     end: Number = 0.0,
     power: Number = 1.0,
 ) -> Schedule:
     """A straight line up to the peak in `warmup` steps, then half a cosine to end at `steps`."""
     n, first = _floats(steps, warmup)
-    return join([linear(start, peak, warmup), cosine(peak, n - first, end, power)], [warmup])
+    rise, fall = warmup_constant(peak, warmup, start), cosine(peak, n - first, end, power)
+    return join([rise, fall], [warmup])
 
 
 def warmup_exponential(
-    start: Number,
     peak: Number,
-    warmup: Count,
     steps: Count,
-    factor: Number,
+    factor: Number = 0.1,
+    warmup: Count = 1,
+    start: Number = 0.0,
     begin: Count = 0,
     staircase: Flag = False,
     end: Number | None = None,
 ) -> Schedule:
     """A straight line up to the peak in `warmup` steps, then `exponential` from there."""
-    decay = exponential(peak, steps, factor, begin, staircase, end)
-    return join([linear(start, peak, warmup), decay], [warmup])
+    fall = exponential(peak, steps, factor, begin, staircase, end)
+    return join([warmup_constant(peak, warmup, start), fall], [warmup])
+
+
+def warm_restarts(
+    value: Number, steps: Count, cycles: int = 3, growth: Number = 1.0, end: Number = 0.0
+) -> Schedule:
+    """Falls in half cosines, each `growth` times as long as the one before, all in `steps` steps.
+
+    Source: Loshchilov and Hutter, ICLR (2017), eq. 5 and T_mult.
+    """
+    n, g = _floats(steps, growth)
+    lengths = jnp.stack([g**i for i in range(cycles)])
+    lengths = n * lengths / jnp.sum(lengths)
+    starts = [jnp.sum(lengths[:i]) for i in range(1, cycles)]
+    return join([cosine(value, length, end) for length in lengths], starts)
 
 
 def sgdr(cycles: Sequence[Mapping[str, Any]]) -> Schedule:
@@ -244,3 +295,14 @@ def sgdr(cycles: Sequence[Mapping[str, Any]]) -> Schedule:
     ends = [cycle["steps"] for cycle in cycles[:-1]]
     boundaries = [sum(ends[: k + 1]) for k in range(len(ends))]
     return join([warmup_cosine(**cycle) for cycle in cycles], boundaries)
+
+
+SCHEDULES: dict[str, Callable[..., Schedule]] = {
+    f.__name__: f
+    for f in (
+        constant, cosine, cosine_onecycle, exponential, inverse_sqrt, inverse_time, linear,
+        linear_onecycle, piecewise_constant, piecewise_interpolate, polynomial, step, warm_restarts,
+        warmup_constant, warmup_cosine, warmup_exponential,
+    )
+}  # fmt: skip
+"""The schedules that numbers alone describe, by name; `join` and `sgdr` put others together."""

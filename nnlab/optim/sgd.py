@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from nnlab.optim.core import Rate, chain, descend, each
+from nnlab.optim.core import Rate, chain, descend, each, zeros
 from nnlab.types import Array, Flag
 
 
@@ -25,14 +25,11 @@ def sgd(learning_rate: Rate) -> Any:
 def heavy_ball(momentum: Rate, nesterov: Flag = False) -> Any:
     """The direction m <- momentum m + g, or g + momentum m looking ahead with Nesterov."""
 
-    def begin(w):
-        return Velocity(m=jnp.zeros_like(w))
-
     def step(g, s, h):
         m = h.momentum * s.m + g
         return jnp.where(h.nesterov, g + h.momentum * m, m), Velocity(m)
 
-    return each(begin, step, momentum=momentum, nesterov=nesterov)
+    return each(zeros(Velocity), step, momentum=momentum, nesterov=nesterov)
 
 
 def momentum(learning_rate: Rate, momentum: Rate = 0.9, nesterov: Flag = False) -> Any:
@@ -48,7 +45,7 @@ def momentum(learning_rate: Rate, momentum: Rate = 0.9, nesterov: Flag = False) 
 def nesterov(learning_rate: Rate, momentum: Rate = 0.9) -> Any:
     """Nesterov's accelerated gradient is momentum that looks one step ahead.
 
-    m <- momentum m + g, w <- w - learning_rate (g + momentum m).
+    m <- momentum m + g, w <- w - learning_rate (g + momentum m), as optax.sgd with nesterov=True.
     Source: Nesterov (1983), in the form of Bengio, Boulanger-Lewandowski and Pascanu, ICASSP
     (2013).
     """

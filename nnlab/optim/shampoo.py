@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from nnlab.optim.adam import adam_step, zero_moments
-from nnlab.optim.core import Constant, Mask, Rate, add_weights, chain, descend, each
-from nnlab.types import Array, Float, Int, Number
+from nnlab.optim.core import Constant, Mask, Rate, Steps, add_weights, chain, descend, each
+from nnlab.types import Array, Float
 
 Matrix = Float[Array, "n n"]
 
@@ -81,15 +81,16 @@ def soap(
     beta2: Rate = 0.95,
     eps: Rate = 1e-8,
     weight_decay: Rate | None = None,
-    refresh: Number | int | Int[Array, ""] = 10,
+    refresh: Steps = 10,
     max_dim: int = 1024,
     mask: Mask = None,
 ) -> Any:
     """SOAP runs Adam in the slowly turning eigenbasis of Shampoo's matrices.
 
-    L_i <- beta2 L_i + (1 - beta2) (g g^T along axis i); Q_i starts as L_i's eigenvectors and every
-    `refresh` steps becomes the orthonormal factor of L_i Q_i; m averages g, v the squares of g in
-    the basis Q, and the step is m_hat / (sqrt(v_hat) + eps) computed there and turned back.
+    L_i <- beta2 L_i + (1 - beta2) (g g^T along axis i); Q_i starts as L_i's eigenvectors, that of
+    the largest value first, and every `refresh` steps becomes the orthonormal factor of L_i Q_i;
+    m averages g, v the squares of g in the basis Q, and the step is m_hat / (sqrt(v_hat) + eps)
+    computed there and turned back.
     Arrays of rank below two use Adam.  The first step is taken; the authors' code skips it.
     Source: Vyas et al., ICLR (2025), algorithm 3.
     """
@@ -109,7 +110,7 @@ def soap(
         )
         bases = jax.lax.cond(
             h.t == 1,
-            lambda: tuple(jnp.linalg.eigh(L)[1] for L in means),
+            lambda: tuple(jnp.linalg.eigh(L)[1][:, ::-1] for L in means),
             lambda: jax.lax.cond(
                 h.t % h.refresh == 0,
                 lambda: tuple(jnp.linalg.qr(L @ Q)[0] for L, Q in zip(means, s.bases, strict=True)),

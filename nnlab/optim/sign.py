@@ -4,7 +4,17 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from nnlab.optim.core import Constant, Mask, Rate, add_weights, chain, descend, each, forgetful
+from nnlab.optim.core import (
+    Constant,
+    Mask,
+    Rate,
+    add_weights,
+    chain,
+    descend,
+    each,
+    forgetful,
+    zeros,
+)
 from nnlab.types import Array
 
 
@@ -12,11 +22,6 @@ class Mean(NamedTuple):
     """A running mean of gradients."""
 
     m: Array
-
-
-def zero_mean(w: Array) -> Mean:
-    """The mean at 0."""
-    return Mean(m=jnp.zeros_like(w))
 
 
 def sign_sgd(learning_rate: Rate) -> Any:
@@ -38,7 +43,7 @@ def signum(learning_rate: Rate, beta: Rate = 0.9) -> Any:
         m = h.beta * s.m + (1 - h.beta) * g
         return jnp.sign(m), Mean(m)
 
-    return chain(each(zero_mean, step, beta=beta), descend(learning_rate))
+    return chain(each(zeros(Mean), step, beta=beta), descend(learning_rate))
 
 
 def lion(
@@ -57,7 +62,7 @@ def lion(
         u = jnp.sign(h.beta1 * s.m + (1 - h.beta1) * g)
         return u, Mean(h.beta2 * s.m + (1 - h.beta2) * g)
 
-    rule = each(zero_mean, step, beta1=beta1, beta2=beta2)
+    rule = each(zeros(Mean), step, beta1=beta1, beta2=beta2)
     return chain(rule, add_weights(weight_decay, mask), descend(learning_rate))
 
 

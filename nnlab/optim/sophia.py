@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from nnlab import trees
-from nnlab.optim.core import Mask, Rate, add_weights, chain, descend, whole
-from nnlab.types import Array, Int, Number, Params, PRNGKey
+from nnlab.optim.core import Mask, Rate, Steps, add_weights, chain, descend, whole
+from nnlab.types import Array, Params, PRNGKey
 
 
 class Curvature(NamedTuple):
@@ -36,14 +36,14 @@ def sophia(
     gamma: Rate = 0.01,
     clip: Rate = 1.0,
     weight_decay: Rate | None = 1e-4,
-    refresh: Number | int | Int[Array, ""] = 10,
+    refresh: Steps = 10,
     mask: Mask = None,
 ) -> Any:
     """Sophia divides the mean gradient by the Hessian's running diagonal d, and clips.
 
     Step clip(m_hat / max(gamma d, eps), -clip, clip).  Every `refresh` steps, d <- beta2 d + (1 -
-    beta2) hutchinson(obj_fn) with the draw of that step; d acts from the next step on.  Needs
-    obj_fn=loss (weights -> loss) in update.
+    beta2) hutchinson(obj_fn) with the draw of that step (optax makes other draws); d acts from the
+    next step on.  Needs obj_fn=loss (weights -> loss) in update.
     Source: Liu et al., ICLR (2024), algorithm 3, with the clip at `clip`.
     """
 

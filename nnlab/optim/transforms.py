@@ -6,11 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from nnlab.optim.core import Mask, Rate, add_weights, each, forgetful, only
+from nnlab.trees import Flat
 from nnlab.types import Params, PyTree
 
 
-def matrices(params: Params) -> PyTree[bool]:
+def matrices(params: Params) -> PyTree[Any]:
     """True for arrays of rank two or more: weight matrices and kernels, not biases or scales."""
+    if isinstance(params, Flat):
+        return params.where(lambda shape: len(shape) >= 2)
     return jax.tree.map(lambda w: w.ndim >= 2, params)
 
 

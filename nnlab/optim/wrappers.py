@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from nnlab import trees
-from nnlab.optim.core import Constant, Rate, whole
-from nnlab.types import Array, Int, Number, Params, PyTree, Scalar
+from nnlab.optim.core import Constant, Rate, Steps, whole, whole_steps
+from nnlab.types import Array, Int, Params, PyTree, Scalar
 
 
 def _where(condition: Any, yes: PyTree[Any], no: PyTree[Any]) -> PyTree[Any]:
@@ -79,7 +79,7 @@ class Climb(NamedTuple):
 def sam(
     optimizer: Any,
     radius: Rate = 0.05,
-    period: int | Int[Array, ""] = 2,
+    period: Steps = 2,
     opaque: bool = False,
 ) -> Any:
     """SAM descends with the gradient of the worst place nearby, w + radius g / |g|.
@@ -90,6 +90,7 @@ def sam(
     Source: Foret et al., ICLR (2021), algorithm 1.
     """
     inner = optax.with_extra_args_support(optimizer)
+    period = whole_steps(period)
 
     def begin(w):
         return Climb(inner.init(w), None if opaque else w, jnp.zeros((), jnp.int32))
@@ -128,7 +129,7 @@ class Slow(NamedTuple):
     since: Int[Array, ""]
 
 
-def lookahead(optimizer: Any, period: int | Int[Array, ""] = 5, share: Rate = 0.5) -> Any:
+def lookahead(optimizer: Any, period: Steps = 5, share: Rate = 0.5) -> Any:
     """Every `period` steps the weights fall back to slow <- slow + share (w - slow).
 
     The slow weights live in the state, so that the model holds plain weights; optax.lookahead
@@ -136,6 +137,7 @@ def lookahead(optimizer: Any, period: int | Int[Array, ""] = 5, share: Rate = 0.
     Source: Zhang et al., NeurIPS (2019), algorithm 1.
     """
     inner = optax.with_extra_args_support(optimizer)
+    period = whole_steps(period)
 
     def begin(w):
         return Slow(inner.init(w), w, jnp.zeros((), jnp.int32))
@@ -160,12 +162,13 @@ class Gathered(NamedTuple):
     seen: Int[Array, ""]
 
 
-def accumulate(optimizer: Any, every: int | Int[Array, ""]) -> Any:
+def accumulate(optimizer: Any, every: Steps) -> Any:
     """Steps once per `every` calls, with the mean of their gradients; the other calls move nothing.
 
     Equal to optax.MultiSteps; `every` may be traced.
     """
     inner = optax.with_extra_args_support(optimizer)
+    every = whole_steps(every)
 
     def begin(w):
         return Gathered(inner.init(w), trees.zeros_like(w), jnp.zeros((), jnp.int32))
@@ -191,12 +194,13 @@ class Health(NamedTuple):
     bad: Int[Array, ""]
 
 
-def apply_if_finite(optimizer: Any, patience: int | Int[Array, ""] = 0) -> Any:
+def apply_if_finite(optimizer: Any, patience: Steps = 0) -> Any:
     """Skips a call whose gradient is not finite, at most `patience` times in a row.
 
     Equal to optax.apply_if_finite.
     """
     inner = optax.with_extra_args_support(optimizer)
+    patience = whole_steps(patience)
 
     def begin(w):
         return Health(inner.init(w), jnp.zeros((), jnp.int32))
@@ -212,29 +216,38 @@ def apply_if_finite(optimizer: Any, patience: int | Int[Array, ""] = 0) -> Any:
 
 
 class WeightMean(NamedTuple):
-    """The sum, decaying, of the weights after each step."""
+    """The sum, decaying, of the weights after each step, and of as many ones."""
 
     total: Params
+    ones: Scalar
+
+    def evaluated(self, params: Params) -> Params:
+        """The mean weights, unbiased from step one; before it the weights themselves."""
+        share = jnp.where(self.ones > 0, self.ones, 1)
+        mean = trees.map(lambda x: x / share, self.total)
+        return trees.map(
+            lambda a, w: jnp.where(self.ones > 0, a, w.astype(a.dtype)).astype(w.dtype),
+            mean,
+            params,
+        )
 
 
 def average_weights(decay: Rate = 0.999) -> Any:
     """Keeps a running mean of the weights that the updates lead to, and passes the updates on.
 
-    total <- decay total + (1 - decay)(w + u); stands last in a chain; read it with `averaged`.
+    total <- decay total + (1 - decay)(w + u), read as total / (1 - decay^t); stands last in a
+    chain.  A sweep evaluates at the mean; elsewhere `optim.core.evaluated` gives it.
     Source: Polyak and Juditsky (1992); the exponential form: Tarvainen and Valpola, NeurIPS (2017).
     """
 
     def step(u, s, h):
-        mean = lambda a, w, u: h.decay * a + (1 - h.decay) * (w + u)  # noqa: E731
-        return u, WeightMean(trees.map(mean, s.total, h.w, u))
+        total = trees.map(lambda a, w, u: h.decay * a + (1 - h.decay) * (w + u), s.total, h.w, u)
+        return u, WeightMean(total, h.decay * s.ones + (1 - h.decay))
 
-    return whole(lambda w: WeightMean(trees.zeros_like(w)), step, counts=True, decay=decay)
+    def begin(w):
+        return WeightMean(trees.zeros_like(w), jnp.zeros_like(trees.norm(w)))
 
-
-def averaged(state: Any, decay: Number) -> Params:
-    """The mean weights of `average_weights`: total / (1 - decay^t), unbiased from step one."""
-    known = 1 - decay ** state.t.astype(trees.norm(state.memory.total).dtype)
-    return trees.map(lambda x: x / known, state.memory.total)
+    return whole(begin, step, decay=decay)
 
 
 class Plateau(NamedTuple):
@@ -250,11 +263,11 @@ class Plateau(NamedTuple):
 
 def reduce_on_plateau(
     factor: Rate = 0.1,
-    patience: int | Int[Array, ""] = 10,
+    patience: Steps = 10,
     rtol: Rate = 1e-4,
     atol: Rate = 0.0,
-    cooldown: int | Int[Array, ""] = 0,
-    window: int | Int[Array, ""] = 1,
+    cooldown: Steps = 0,
+    window: Steps = 1,
     min_scale: Rate = 0.0,
 ) -> Any:
     """Multiplies updates by a scale that shrinks by `factor` whenever the loss has stopped falling.
@@ -263,6 +276,7 @@ def reduce_on_plateau(
     atol is progress; after `patience` means without it the scale shrinks, not below min_scale, and
     `cooldown` means are not counted.  Equal to optax.contrib.reduce_on_plateau.
     """
+    patience, cooldown, window = map(whole_steps, (patience, cooldown, window))
 
     def begin(w):
         one = jnp.ones_like(trees.norm(w))
