@@ -1,0 +1,123 @@
+"""What hidden layers share: how they are drawn, and what follows their sums z.
+
+z is [batch, features], or images [features, height, width, batch], whose every pixel is an example
+of its features.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nnlab import trees
+from nnlab.errors import UsageError
+from nnlab.models.model import Settings
+from nnlab.nn.layers import Running, batch_norm_eval, batch_norm_train, dropout, running_init
+from nnlab.types import Activation, Array, Float, PRNGKey
+
+
+class Norm(NamedTuple):
+    """What batch normalisation learns: y = scale * x_hat + shift."""
+
+    scale: Float[Array, " features"]
+    shift: Float[Array, " features"]
+
+
+def check_sizes(name: str, sizes: Any, example: str, least: int = 0) -> None:
+    """Raise UsageError unless sizes is a tuple of `least` or more whole numbers above 0."""
+    numbers = isinstance(sizes, tuple) and all(type(n) is int and n > 0 for n in sizes)
+    if not numbers or len(sizes) < least:
+        raise UsageError(f"{name} needs a list of sizes of 1 or more, got {sizes!r}; try {example}")
+
+
+def draw(
+    key: PRNGKey, i: int, kernel: tuple[int, ...], settings: Settings
+) -> tuple[Float[Array, "..."], Float[Array, " outputs"]]:
+    """The initial kernel and bias of layer i; a kernel's last axis counts outputs."""
+    w, b = jax.random.split(jax.random.fold_in(key, i))
+    return (
+        settings.init(w, kernel, jnp.float32),
+        settings.bias_init(b, kernel[-1:], jnp.float32),
+    )
+
+
+def start_norms(
+    sizes: Sequence[int], settings: Settings
+) -> tuple[tuple[Norm, ...], tuple[Running, ...]]:
+    """What batch norm of hidden layers learns and remembers: nothing where it is left out."""
+    if settings.batch_norm is None:
+        return (), ()
+    norms = tuple(Norm(jnp.ones(n), jnp.zeros(n)) for n in sizes)
+    return norms, tuple(running_init(n) for n in sizes)
+
+
+def finish(
+    i: int,
+    z: Array,
+    bias: Float[Array, " features"],
+    norms: tuple[Norm, ...],
+    stats: tuple[Running, ...],
+    settings: Settings,
+    key: PRNGKey | None,
+    pool: Callable[[Array], Array] | None = None,
+) -> tuple[Array, tuple[Running, ...]]:
+    """Bias or batch norm, activation, pooling, dropout: hidden layer i's outputs, new statistics.
+
+    Batch norm stands before the activation (Ioffe & Szegedy, 2015), dropout behind everything.
+    The norm's shift takes the place of the bias, whose gradient would be rounding noise.
+    """
+    x, moved = z + (bias[None, :] if z.ndim == 2 else bias[:, None, None, None]), ()
+    if settings.batch_norm is not None:
+        y, running = normalise(z, norms[i], stats[i], training=key is not None)
+        x, moved = jnp.where(settings.batch_norm, y, x), (running,)
+    x = activate(settings.activation, x)
+    x = x if pool is None else pool(x)
+    if settings.dropout is not None and key is not None:
+        x = dropout(jax.random.fold_in(key, i), x, settings.dropout)
+    return x, moved
+
+
+def normalise(z: Array, norm: Norm, running: Running, training: bool) -> tuple[Array, Running]:
+    """Batch norm by the batch's statistics in training, by the running ones in evaluation."""
+    if z.ndim > 2:  # a feature at a time, so that no image is transposed
+        rule = jax.vmap(partial(normalise, training=training))
+        one = trees.map(lambda a: a[:, None], (norm, running))
+        y, moved = rule(z.reshape(z.shape[0], -1, 1), *one)
+        return y.reshape(z.shape), trees.map(lambda a: a[:, 0], moved)
+    if training:
+        return batch_norm_train(z, norm.scale, norm.shift, running)
+    return batch_norm_eval(z, norm.scale, norm.shift, running), running
+
+
+def activate(activation: Activation, z: Array) -> Array:
+    """An activation along the features."""
+    if z.ndim == 2 or elementwise(activation):
+        return activation(z)
+    return jnp.moveaxis(activation(jnp.moveaxis(z, 0, -1)), -1, 0)
+
+
+def elementwise(activation: Activation) -> bool:
+    """Whether an activation works on a single number; those along an axis do not."""
+    try:
+        return jax.eval_shape(activation, jax.ShapeDtypeStruct((), jnp.float32)).shape == ()
+    except Exception:  # whatever it says about a number without an axis
+        return False
+
+
+def inputs_per_output(activation: Activation) -> int:
+    """How many pre-activations one unit of a layer needs: 1, or maxout's number of pieces."""
+
+    def outputs(inputs: int) -> tuple[int, ...]:
+        return jax.eval_shape(activation, jax.ShapeDtypeStruct((inputs,), jnp.float32)).shape
+
+    wide = 720_720  # divisible by every number up to 16
+    for pieces in range(1, 17):
+        if outputs(wide) == (wide // pieces,) and outputs(2 * wide) == (2 * wide // pieces,):
+            return pieces
+    name = getattr(getattr(activation, "func", activation), "__name__", type(activation).__name__)
+    raise UsageError(
+        f"activation {name} maps shape ({wide},) to {outputs(wide)}; it needs to keep the shape of "
+        "its input, or to return one output for every 2 to 16 inputs"
+    )

@@ -1,0 +1,226 @@
+"""Convolution and pooling, against XLA's own and their definitions, with every derivative."""
+
+from functools import partial
+
+import flax.linen
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from nnlab.errors import UsageError
+from nnlab.nn.convolution import batch_last, conv2d, flat_dense, library, windows
+from nnlab.nn.pooling import max_pool2d, mean_pool2d
+
+RNG = np.random.default_rng(5)
+EXACT = {"rtol": 1e-12, "atol": 1e-12}
+NEAR = {"rtol": 2e-5, "atol": 2e-5}
+quick = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+"""Compiles in half the time; what is computed stays the same."""
+
+# images [height, width, channels], kernel, features, stride, padding; with few features
+# the rows of the kernel shift the result, with many they shift the input
+CASES = {
+    "rows shift the result": ((8, 9, 3), (5, 5), 2, 1, "SAME"),
+    "rows shift the input": ((8, 9, 1), (5, 5), 6, 1, "SAME"),
+    "even kernel": ((7, 6, 3), (4, 2), 2, 1, "SAME"),
+    "valid": ((9, 8, 3), (3, 5), 2, 1, "VALID"),
+    "valid, many features": ((8, 9, 2), (5, 3), 7, 1, "VALID"),
+    "stride 2 of odd": ((9, 7, 3), (3, 3), 4, 2, "SAME"),
+    "stride 2 of even": ((8, 6, 2), (3, 5), 4, 2, "SAME"),
+    "stride 2 valid": ((9, 8, 3), (4, 3), 2, 2, "VALID"),
+    "stride 3": ((10, 11, 2), (5, 4), 3, 3, "SAME"),
+    "stride 3 valid leaves pixels": ((9, 11, 2), (2, 3), 3, 3, "VALID"),
+    "stride beyond the kernel": ((8, 8, 2), (1, 2), 5, 3, "SAME"),
+    "kernel beyond the image": ((2, 3, 3), (5, 5), 2, 1, "SAME"),
+}
+
+
+def normal(*shape):
+    return jnp.asarray(RNG.normal(size=shape))
+
+
+def xla_conv(x, kernel, stride, padding):
+    """XLA's convolution of [batch, height, width, channels], in this library's order."""
+    order = ("NHWC", "HWIO", "NHWC")
+    nhwc = jnp.transpose(x, (3, 1, 2, 0))
+    y = lax.conv_general_dilated(nhwc, kernel, (stride, stride), padding, dimension_numbers=order)
+    return jnp.transpose(y, (3, 1, 2, 0))
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_convolution_and_its_gradients_equal_xlas(case):
+    (height, width, channels), kernel, features, stride, padding = case
+    at = [windows(n, k, stride, padding) for n, k in zip((height, width), kernel, strict=True)]
+    with jax.enable_x64(True):
+        x, k = normal(channels, height, width, 3), normal(*kernel, channels, features)
+        g = normal(*jax.eval_shape(lambda x, k: library(x, k, stride, *at), x, k).shape)
+
+        @quick
+        def everything(x, k, g):
+            y, pull = jax.vjp(lambda x, k: conv2d(x, k, None, stride, padding), x, k)
+            z, pull_xlas = jax.vjp(lambda x, k: xla_conv(x, k, stride, padding), x, k)
+            return (y, *pull(g), library(x, k, stride, *at)), (z, *pull_xlas(g), z)
+
+        for a, b in zip(*everything(x, k, g), strict=True):
+            np.testing.assert_allclose(a, b, **EXACT)
+
+
+def test_convolution_is_the_sum_over_taps_plus_the_bias():
+    x, k, b = RNG.normal(size=(2, 4, 5, 2)), RNG.normal(size=(3, 2, 2, 3)), RNG.normal(size=3)
+    y = np.zeros((3, 2, 4, 2))
+    for f, r, s, n in np.ndindex(y.shape):
+        taps = (k[i, j, c, f] * x[c, r + i, s + j, n] for i, j, c in np.ndindex(3, 2, 2))
+        y[f, r, s, n] = b[f] + sum(taps)
+    found = conv2d(*(jnp.asarray(a, jnp.float32) for a in (x, k, b)), padding="VALID")
+    np.testing.assert_allclose(found, y, **NEAR)
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["shared images", "own images"])
+@pytest.mark.parametrize("features", [2, 8])
+def test_lifted_convolutions_equal_separate_ones_with_their_gradients(shared, features):
+    x = normal(*(() if shared else (3,)), 2, 6, 5, 4).astype(jnp.float32)
+    k = normal(3, 3, 3, 2, features).astype(jnp.float32)
+
+    def loss(x, k):
+        return jnp.sum(jnp.sin(conv2d(x, k)))
+
+    axes = (None if shared else 0, 0)
+    both = quick(jax.vmap(jax.value_and_grad(loss, (0, 1)), axes))(x, k)
+    alone = quick(jax.value_and_grad(loss, (0, 1)))
+    for lane in range(3):
+        one = alone(x if shared else x[lane], k[lane])
+        jax.tree.map(lambda a, b, i=lane: np.testing.assert_allclose(a[i], b, **NEAR), both, one)
+
+
+@pytest.mark.parametrize("features", [2, 8])
+def test_second_derivatives_equal_xlas_in_forward_and_in_reverse(features):
+    with jax.enable_x64(True):
+        x, k = normal(2, 5, 4, 3), normal(3, 3, 2, features)
+        v = normal(*x.shape), normal(*k.shape)
+
+        def products(conv):
+            def loss(x, k):
+                return jnp.sum(jnp.sin(conv(x, k)))
+
+            def along(x, k):
+                return sum(jnp.vdot(a, b) for a, b in zip(gradient(x, k), v, strict=True))
+
+            gradient = jax.grad(loss, (0, 1))
+            return jax.jvp(gradient, (x, k), v)[1], jax.grad(along, (0, 1))(x, k)
+
+        ours = quick(lambda: products(conv2d))()
+        theirs = quick(lambda: products(lambda x, k: xla_conv(x, k, 1, "SAME")))()
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **EXACT), ours, theirs)
+
+
+@pytest.mark.parametrize(("backend", "own"), [("cpu", False), ("gpu", True), ("tpu", True)])
+def test_xlas_convolution_is_used_wherever_it_is_fast(monkeypatch, backend, own):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    program = jax.make_jaxpr(jax.grad(lambda k, x: jnp.sum(conv2d(x, k))))(
+        jnp.ones((3, 3, 2, 4)), jnp.ones((2, 5, 5, 3))
+    )
+    assert ("conv_general_dilated" in str(program)) == own
+
+
+def test_a_dense_layer_on_images_is_that_of_flattened_ones():
+    x, w, b = normal(4, 3, 2, 5), normal(24, 6), normal(6)
+    x, w, b = (a.astype(jnp.float32) for a in (x, w, b))
+
+    def plain(x, w, b):
+        return jnp.transpose(x, (3, 1, 2, 0)).reshape(5, -1) @ w + b[None, :]
+
+    def lifted(*arrays):
+        return jax.vmap(flat_dense)(*(a[None] for a in arrays))[0]
+
+    def everything(f):
+        y, pull = jax.vjp(f, x, w, b)
+        return y, *pull(jnp.cos(y))
+
+    expected = quick(lambda: everything(plain))()
+    for f in (flat_dense, lifted):
+        for a, e in zip(quick(lambda f=f: everything(f))(), expected, strict=True):
+            np.testing.assert_allclose(a, e, **NEAR)
+
+
+def test_images_with_the_batch_last_are_the_same_images():
+    x = np.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)
+    y = batch_last(jnp.asarray(x, jnp.float32))
+    assert all(y[c, h, w, n] == x[n, h, w, c] for n, h, w, c in np.ndindex(x.shape))
+
+
+@pytest.mark.parametrize(
+    ("x", "kernel", "padding", "words"),
+    [
+        ((5, 8, 8, 1), (3, 3, 1, 4), "SAME", ["(5, 8, 8, 1)", "1 channels", "batch_last"]),
+        ((1, 2, 8, 5), (3, 3, 1, 4), "VALID", ["2 pixels", "window of 3", "SAME"]),
+        ((1, 8, 8, 5), (3, 3, 1, 4), "same", ["unknown padding", "SAME, VALID"]),
+    ],
+)
+def test_what_cannot_be_convolved_is_refused_in_words(x, kernel, padding, words):
+    with pytest.raises(UsageError) as refused:
+        conv2d(jnp.ones(x), jnp.ones(kernel), padding=padding)
+    assert all(word in str(refused.value) for word in words)
+
+
+POOLS = [  # height, width, size, stride, padding
+    (6, 4, 2, 2, "SAME"), (7, 5, 2, 2, "VALID"), (8, 7, 3, 3, "SAME"),
+    (6, 5, 3, 2, "SAME"), (7, 6, 3, 1, "VALID"), (7, 8, 2, 3, "VALID"), (3, 3, 1, 1, "SAME"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("height", "width", "size", "stride", "padding"), POOLS)
+@pytest.mark.parametrize("ours", [max_pool2d, mean_pool2d])
+def test_pooling_and_its_gradient_equal_flaxs(ours, height, width, size, stride, padding):
+    """Whole numbers make ties; flax gives their gradient to the first of them."""
+
+    def theirs(x):
+        pool = flax.linen.max_pool if ours is max_pool2d else flax.linen.avg_pool
+        more = {} if ours is max_pool2d else {"count_include_pad": False}
+        y = pool(batch_first(x), (size, size), (stride, stride), padding, **more)
+        return batch_last(y)
+
+    with jax.enable_x64(True):
+        x = jnp.asarray(RNG.integers(-2, 2, (2, height, width, 3)), jnp.float64)
+        g = normal(*jax.eval_shape(theirs, x).shape)
+
+        @quick
+        def everything(x, g):
+            pulled = [
+                jax.vjp(pool, x) for pool in (lambda x: ours(x, size, stride, padding), theirs)
+            ]
+            return [(y, *pull(g)) for y, pull in pulled]
+
+        for a, b in zip(*everything(x, g), strict=True):
+            np.testing.assert_allclose(a, b, **EXACT)
+
+
+def batch_first(x):
+    return jnp.transpose(x, (3, 1, 2, 0))
+
+
+@pytest.mark.parametrize("stride", [2, 1])
+def test_a_nan_is_the_largest_pixel_of_its_windows_alone(stride):
+    x = jnp.arange(16.0).reshape(1, 4, 4, 1).at[0, 0, 0, 0].set(jnp.nan)
+    y = max_pool2d(x, 2, stride, "VALID")
+    assert jnp.isnan(y[0, 0, 0, 0])
+    assert jnp.sum(jnp.isnan(y)) == 1
+
+
+@pytest.mark.parametrize("pool", [max_pool2d, mean_pool2d])
+def test_lifted_pools_have_the_derivatives_of_separate_ones_in_both_modes(pool):
+    x = normal(3, 2, 6, 4, 5).astype(jnp.float32)
+    v = normal(3, 2, 6, 4, 5).astype(jnp.float32)
+    gradient = jax.grad(lambda x: jnp.sum(pool(x) ** 2))
+
+    def both(x, v):
+        return *jax.jvp(pool, (x,), (v,)), gradient(x)
+
+    lifted, alone = quick(jax.vmap(both))(x, v), quick(both)
+    for lane in range(3):
+        y, dy, g = alone(x[lane], v[lane])
+        jax.tree.map(
+            lambda a, b, i=lane: np.testing.assert_allclose(a[i], b, **NEAR), lifted, (y, dy, g)
+        )
+        np.testing.assert_allclose(2 * jnp.vdot(y, dy), jnp.vdot(g, v[lane]), rtol=1e-4)
