@@ -106,6 +106,18 @@ AXES: dict[str, tuple[dict, list[str]]] = {
     "flag a number": ({"batch_norm": [0, 1]}, ["batch_norm is on or off", "[False, True]"]),
     "no epochs": ({"epochs": [0]}, ["epochs needs a whole number from 1", "got 0"]),
     "half an epoch": ({"epochs": [1.5]}, ["epochs needs a whole number", "1.5"]),
+    "no such schedule": ({"schedule": ["cosin"]}, ["unknown schedule", "did you mean 'cosine'"]),
+    "a schedule's rate": ({"schedule": ["step(value=2)"]}, ["'value' does not fit", "factor="]),
+    "negative length": ({"schedule": ["step(0.1, -5)"]}, ["every needs 0 or more, got -5"]),
+    "no boundaries": ({"schedule": ["piecewise_constant"]}, ["needs boundaries", "5=0.1"]),
+    "no cycles": ({"schedule": ["warm_restarts(0)"]}, ["cycles needs 1 or more, got 0"]),
+    "no such transform": ({"transform": ["clip"]}, ["unknown transform", "did you mean 'clip"]),
+    "negative clip": ({"transform": ["clip_norm(-1)"]}, ["max_norm is -1", "max_norm >= 0"]),
+    "no such loss": ({"loss": ["hing"]}, ["unknown loss", "did you mean 'hinge'"]),
+    "smoothing of hinge": (
+        {"loss": ["hinge"], "label_smoothing": [0.0, 0.1]},
+        ["label_smoothing changes nothing"],
+    ),
     "epochs as text": ({"epochs": ["3"]}, ["epochs needs a whole number", "'3'"]),
     "batch too large": ({"batch_size": [51]}, ["batch_size 51 is larger than the 50"]),
     "negative seed": ({"seed": [-1]}, ["seed needs a whole number from 0", "-1"]),
@@ -149,6 +161,22 @@ BROKEN: dict[str, tuple[dict, list[str]]] = {
     "activation branches": (
         {"activation": branches},
         ["activation branches does not work", "jnp.where"],
+    ),
+    "loss of a batch": (
+        {"loss": lambda outputs, label: outputs},
+        ["loss <lambda> returns float32 of shape (3,)", "one float"],
+    ),
+    "transform of nothing": (
+        {"transform": lambda optimizer: None},
+        ["transform <lambda> returns NoneType", "optax.GradientTransformation"],
+    ),
+    "schedule that looks at the step": (
+        {"schedule": lambda step: 1.0 if step < 3 else 0.1},
+        ["schedule <lambda> does not work (bad_input.py, line", "jnp.where"],
+    ),
+    "schedule of two rates": (
+        {"schedule": lambda step: step * np.ones(2, np.float32)},
+        ["schedule <lambda> returns float32 of shape (2,)", "one number for each step"],
     ),
     "optimizer of nothing": (
         {"optimizer": lambda learning_rate: None},
@@ -210,6 +238,30 @@ WHOLE: dict[str, tuple[Any, list[str]]] = {
     "a tuple as data": (
         lambda: nnlab.Sweep(mlp([4]), (np.ones((3, 2)), np.ones(3))),
         ["data needs a data set, got tuple", "from_arrays"],
+    ),
+    "a loss of classes for a regression": (
+        lambda: nnlab.Sweep(mlp([4]), line(), loss="hinge", batch_size=10),
+        ["loss hinge needs classes", "try squared_error"],
+    ),
+    "configs of different knobs": (
+        lambda: nnlab.Sweep(
+            mlp([4]), clouds(), {"config": [{"learning_rate": 0.1}, {"dropout": 0.1}]}
+        ),
+        ["set the same knobs", "learning_rate", "dropout"],
+    ),
+    "configs that are numbers": (
+        lambda: nnlab.Sweep(mlp([4]), clouds(), {"config": [0.1, 0.2]}),
+        ["config needs a list of dictionaries"],
+    ),
+    "a knob in config and fixed": (
+        lambda: nnlab.Sweep(
+            mlp([4]), clouds(), {"config": [{"learning_rate": 0.1}]}, learning_rate=1.0
+        ),
+        ["learning_rate is in config and an axis or fixed"],
+    ),
+    "an impossible value in a config": (
+        lambda: nnlab.Sweep(mlp([4]), clouds(), {"config": [{"learning_rate": -1.0}]}),
+        ["learning_rate"],
     ),
     "smoothing of a regression": (
         lambda: nnlab.Sweep(mlp([4]), line(), label_smoothing=0.1),

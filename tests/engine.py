@@ -45,7 +45,7 @@ def train_plainly(sweep: nnlab.Sweep, group: Group, position: int, seed: int) ->
     """One run of a group through `train_run`: no lanes, no segments, no chunks."""
     import jax
 
-    layout = group.layout(sweep.data.classes)
+    layout = group.layout(sweep.data)
     a, o = next(
         (a, o)
         for a, row in enumerate(group.segments)
@@ -70,7 +70,7 @@ def every_run(group: Group, sweep: nnlab.Sweep) -> dict:
 
     from nnlab.lanes.program import Program
 
-    layout, found = group.layout(sweep.data.classes), devices()
+    layout, found = group.layout(sweep.data), devices()
     program = Program(group.plan, layout, program_data(sweep.data), found)
     starts = Starts(sweep.data, group.batch_norm)
     runs = {}

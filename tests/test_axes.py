@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nnlab import UsageError, log_space
 from nnlab.models import mlp
 from nnlab.sweeps.axes import DEFAULTS, check_value, label, read_axes, size_label, values_of
-from nnlab.sweeps.choices import Choice
+from nnlab.sweeps.choices import TABLES, Choice
 
 MODEL = mlp([4])
 
@@ -65,9 +65,7 @@ def test_every_default_is_a_value_of_its_knob():
     for name, value in DEFAULTS.items():
         read = check_value(name, value, MODEL)
         assert label(read) == value
-        assert isinstance(read, Choice) == (
-            name in ("init", "bias_init", "activation", "optimizer")
-        )
+        assert isinstance(read, Choice) == (name in TABLES)
 
 
 def test_a_hyperparameter_belongs_to_the_optimizers_of_the_sweep():

@@ -188,3 +188,9 @@ def test_more_chunks_than_lanes_are_never_cut_for_one_device():
     shape = shape_chunks([[100]], 1, 25, 1)
     assert (shape.lanes, shape.chunks) == (25, 4)
     assert np.prod([shape.lanes, shape.chunks]) == 100
+
+
+def test_no_chunk_holds_nothing_but_copies():
+    """Many segments of few configs each: a segment needs a lane, so chunks exceed the target."""
+    shape = shape_chunks([[8] * 48], 1, 16, 2)
+    assert (shape.lanes, shape.chunks) == (48, 8)

@@ -82,8 +82,8 @@ def shape_chunks(
         return rounds * devices * candidate.lanes, rounds
 
     most = max(max(row) for row in configs)
-    fewest = ceil(total / limit)
-    candidates = [shape(pieces) for pieces in range(fewest, max(fewest, most) + 1)]
+    fewest = min(ceil(total / limit), most)  # more pieces than that would hold nothing but copies
+    candidates = [shape(pieces) for pieces in range(fewest, most + 1)]
     fitting = [c for c in candidates if target // 2 <= c.lanes <= limit]
     below = [c for c in candidates if c.lanes <= limit]
     return min(fitting or below[:1] or candidates[-1:], key=cost)

@@ -75,10 +75,9 @@ class Program:
             """All lanes of one seed: they share batches and noise."""
             key = root(seed)
             own = stream(key, Stream.UPDATES)
-            lifted = lift(self.layout, chunk.for_tasks, chunk.for_rules, own)
+            begin, trainer = lift(self.layout, chunk.for_tasks, chunk.for_rules, own)
             params, stats = zip(*start, strict=True)
-            state = lifted.init(params, stats)
-            return train(self.plan, lifted.step, lifted.measure, state, data, key)[1]
+            return train(self.plan, trainer, begin(params, stats), data, key)[1]
 
         if chunk.seeds.shape[0] == 1:
             record = block(chunk.seeds[0], trees.map(lambda a: a[0], chunk.start))

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from nnlab.errors import UsageError
+from nnlab.sweeps.axes import CONFIG
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.store import Store
 
@@ -49,10 +50,20 @@ def assemble(description: dict[str, Any], store: Store) -> Results:
     diverged = diverged_at(arrays, trained)[cells].reshape(*sizes, len(seeds))
     dataset = xr.Dataset(
         {**variables, "diverged_at": (dims, diverged)},
-        {**axes, "seed": seeds, "epoch": np.arange(1, epochs + 1)},
+        {**coordinates(axes), "seed": seeds, "epoch": np.arange(1, epochs + 1)},
         attributes(description, seconds),
     )
     return Results(dataset)
+
+
+def coordinates(axes: dict[str, Any]) -> dict[str, Any]:
+    """The labels of each axis; along "config" the values of every knob that its configs set."""
+    found = {name: values for name, values in axes.items() if name != CONFIG}
+    configs = axes.get(CONFIG, [])
+    if configs:
+        found[CONFIG] = np.arange(len(configs))
+        found |= {k: (CONFIG, [config[k] for config in configs]) for k in configs[0]}
+    return found
 
 
 def diverged_at(arrays: dict[str, np.ndarray], trained: np.ndarray) -> np.ndarray:

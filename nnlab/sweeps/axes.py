@@ -22,6 +22,8 @@ DEFAULTS: dict[str, Any] = {
     "bias_init": "zeros",
     "activation": "relu",
     "optimizer": "adam",
+    "transform": "none",
+    "schedule": "constant",
     "learning_rate": 1e-3,
     "dropout": 0.0,
     "batch_norm": False,
@@ -32,8 +34,11 @@ DEFAULTS: dict[str, Any] = {
 }
 """The knobs of a sweep with the values they have when nobody sets them.
 
-Weight decay has none: unless it is set, an optimizer with a decay of its own keeps its default.
+Two are not here. The loss is the data's: cross-entropy for classes, squared error for numbers.
+Weight decay, unless it is set, is an optimizer's own default.
 """
+CONFIG = "config"
+"""The axis whose values are dictionaries of knobs that change together."""
 
 RANGES = {
     "learning_rate": (lambda v: v > 0, "a number above 0"),
@@ -73,7 +78,7 @@ def structure(model: Model) -> tuple[str, ...]:
 
 def known_knobs(model: Model, optimizers: Iterable[Choice]) -> set[str]:
     """Every name an axis may have for this model and these optimizers."""
-    names = {*DEFAULTS, "weight_decay", *structure(model)}
+    names = {*DEFAULTS, "loss", "weight_decay", *structure(model)}
     for choice in optimizers:
         names |= set(hyperparameters(choice.function, "optimizer"))
     return names
@@ -87,8 +92,11 @@ def read_axes(model: Model, axes: Mapping[str, Any]) -> dict[str, list[Any]]:
     read: dict[str, list[Any]] = {}
     ordered = sorted(axes, key=lambda name: name != "optimizer")
     for name in ordered:
+        if name == CONFIG:
+            read[name] = read_configs(model, axes[name], set(axes), read.get("optimizer"))
+            continue
         values = values_of(name, axes[name])
-        optimizers = read.get("optimizer") or [resolve("optimizer", DEFAULTS["optimizer"])]
+        optimizers = read.get("optimizer") or default_optimizers(axes)
         known = known_knobs(model, optimizers)
         if name not in known:
             raise _unknown_knob(name, known, optimizers)
@@ -101,6 +109,44 @@ def read_axes(model: Model, axes: Mapping[str, Any]) -> dict[str, list[Any]]:
                 f"axis {name} repeats {', '.join(repeated[:5])}; give each value once{functions}"
             )
     return {name: read[name] for name in axes}
+
+
+def default_optimizers(axes: Mapping[str, Any]) -> list[Choice]:
+    """The optimizers of a sweep that has no axis of them: those of its configs, or the default."""
+    configs = axes.get(CONFIG, ())
+    named = [c["optimizer"] for c in configs if isinstance(c, Mapping) and "optimizer" in c]
+    return [resolve("optimizer", value) for value in named or [DEFAULTS["optimizer"]]]
+
+
+def read_configs(
+    model: Model, configs: Any, others: Set[str], optimizers: Sequence[Choice] | None
+) -> list[dict[str, Any]]:
+    """The values of the axis "config": dictionaries of the same knobs, each checked."""
+    needs = "axis config needs a list of dictionaries of knobs, as [{'learning_rate': 0.1}, ...]"
+    if not isinstance(configs, Sequence) or not all(isinstance(c, Mapping) for c in configs):
+        raise UsageError(f"{needs}; got {words(configs, 60)}")
+    if not configs or not configs[0]:
+        raise UsageError(f"{needs}; got none")
+    names = list(configs[0])
+    for config in configs:
+        if set(config) != set(names):
+            raise UsageError(
+                f"the configs of a sweep set the same knobs; one sets {', '.join(names)}, "
+                f"another {', '.join(map(str, config)) or 'none'}"
+            )
+    twice = [name for name in names if name in others or name in ("seed", CONFIG)]
+    if twice:
+        raise UsageError(f"{twice[0]} is in config and an axis or fixed as well; give it once")
+    found = []
+    for config in configs:
+        chosen = {"optimizer": config["optimizer"]} if "optimizer" in config else {}
+        own = read_axes(
+            model,
+            {name: [value] for name, value in config.items()}
+            | ({} if chosen or optimizers is None else {"optimizer": list(optimizers)}),
+        )
+        found.append({name: own[name][0] for name in names})
+    return found
 
 
 def _unknown_knob(name: str, known: set[str], optimizers: Sequence[Choice]) -> UsageError:
@@ -184,6 +230,8 @@ def label(value: Any) -> Any:
     """The coordinate a value has on its axis."""
     if isinstance(value, Choice):
         return value.label
+    if isinstance(value, Mapping):
+        return {name: label(inner) for name, inner in value.items()}
     if isinstance(value, tuple):
         return size_label(value) if all(isinstance(v, int) for v in value) else str(value)
     return value if isinstance(value, bool | int | float | str) else words(value)

@@ -12,26 +12,46 @@ from functools import cache
 from numbers import Real
 from typing import Any, get_args
 
+import jax
 import numpy as np
 import optax
 
 from nnlab.errors import UsageError, unknown
+from nnlab.models.pretraining import FROM_DATA
 from nnlab.nn.activations import ACTIVATIONS
 from nnlab.nn.initializers import INITIALIZERS
+from nnlab.nn.losses import LOSSES
 from nnlab.optim import OPTIMIZERS
+from nnlab.optim.around import TRANSFORMS
+from nnlab.optim.schedules import SCHEDULES, Count, with_boundaries
+from nnlab.optim.sgd import sgd
 
 TABLES: dict[str, Mapping[str, Callable[..., Any]]] = {
-    "init": INITIALIZERS,
+    "init": {**INITIALIZERS, **FROM_DATA},
     "bias_init": INITIALIZERS,
     "activation": ACTIVATIONS,
     "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "transform": TRANSFORMS,
+    "loss": LOSSES,
 }
 """The knobs whose values are choices, with the names they may take."""
 
-DATA_ARGUMENTS = {"activation": 1}
+DATA_ARGUMENTS = {"activation": 1, "transform": 1, "loss": 2}
 """Leading parameters that are data, not hyperparameters: an activation's x."""
-FROM_THE_RUN = {"optimizer": {"learning_rate", "key"}}
-"""Parameters that the run itself gives: the first is a knob, the second the run's random key."""
+FROM_THE_RUN: dict[str, dict[str, Any]] = {
+    "optimizer": {"learning_rate": 1.0, "key": None},
+    "schedule": {"value": 1.0, "peak": 1.0, "steps": 1.0},
+    "transform": {"optimizer": sgd(1.0), "learning_rate": 1.0, "key": None},
+}
+"""Parameters that the run itself gives, with examples: its rate, its length, its random key."""
+NOT_BY_NAME = {
+    "init": {"weights", "x", "activation"},
+    "schedule": {"value", "peak"},
+    "transform": {"learning_rate"},
+    "loss": {"smoothing"},
+}
+"""Parameters that are data, or knobs of their own, and are not set in parentheses."""
 FLOAT32 = "a finite number that float32 can hold"
 
 
@@ -66,7 +86,13 @@ def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 def hyperparameters(function: Callable[..., Any], kind: str) -> dict[str, inspect.Parameter]:
     """The named arguments a choice may set, in order: numbers and flags, not masks or keys."""
     named = parameters(function)[DATA_ARGUMENTS.get(kind, 0) :]
-    return {p.name: p for p in named if takes_number(p) and p.name != "key"}
+    others = NOT_BY_NAME.get(kind, set()) | {"key"}
+    return {p.name: p for p in named if takes_number(p) and p.name not in others}
+
+
+def is_length(parameter: inspect.Parameter) -> bool:
+    """Whether a schedule's argument is a length or a moment: in epochs when swept."""
+    return parameter.annotation == Count
 
 
 def takes_number(parameter: inspect.Parameter) -> bool:
@@ -106,9 +132,9 @@ def resolve(kind: str, value: Any) -> Choice:
     name = getattr(value, "__name__", type(value).__name__)
     if not isinstance(value, Hashable):
         raise UsageError(f"{kind} {name} cannot be hashed; give a plain function")
-    if kind.endswith("init"):
+    if kind.endswith("init") or kind == "schedule":
         return Choice(name, fixed(value))
-    known, given = hyperparameters(value, kind), FROM_THE_RUN.get(kind, set())
+    known, given = hyperparameters(value, kind), FROM_THE_RUN.get(kind, {})
     missing = [p.name for p in known.values() if p.default is p.empty and p.name not in given]
     if missing:
         raise UsageError(
@@ -130,8 +156,8 @@ SPECIFICATION = re.compile(r"^\s*([A-Za-z_]\w*)\s*(?:\((.*)\)|:(.*))?\s*$")
 def parse(kind: str, text: str) -> Choice:
     """Read 'name', 'name(0.1, b=2)' or 'name:0.1:b=2'.
 
-    Numbers without a name fill the arguments in order, an optimizer's learning rate left out: it is
-    a knob of its own.
+    Numbers without a name fill the arguments in order, those left out that the run gives (an
+    optimizer's learning rate). A piecewise schedule takes boundary=scale, in epochs.
     """
     match = SPECIFICATION.match(text)
     if match is None:
@@ -141,11 +167,11 @@ def parse(kind: str, text: str) -> Choice:
     if name not in table:
         raise unknown(kind, name, table)
     words = (in_parentheses or "").split(",") if after_colon is None else after_colon.split(":")
-    function = table[name]
+    function, words = piecewise(table[name], list(filter(None, map(str.strip, words))))
     known = hyperparameters(function, kind)
     given: dict[str, float | bool | int] = {}
-    free = iter(name for name in known if name != "learning_rate")
-    for word in filter(None, map(str.strip, words)):
+    free = iter(name for name in known if name not in FROM_THE_RUN.get(kind, {}))
+    for word in words:
         key, equals, value = word.rpartition("=")
         key = key.strip() if equals else next(free, "")
         if key not in known:
@@ -156,14 +182,36 @@ def parse(kind: str, text: str) -> Choice:
     static = tuple((k, v) for k, v in given.items() if is_structural(known[k]))
     numbers = tuple((k, v) for k, v in given.items() if not is_structural(known[k]))
     choice = Choice(text.strip(), function, static, numbers)
+    from_run = FROM_THE_RUN.get(kind, {})
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in (*given, *from_run):
+            raise UsageError(f"{kind} {text!r} needs {name}; write {function.__name__}({name}=…)")
     check(kind, choice)
     return choice
+
+
+def piecewise(
+    function: Callable[..., Any], words: list[str]
+) -> tuple[Callable[..., Any], list[str]]:
+    """A piecewise schedule with as many boundaries as are written, and its words without '='."""
+    if "boundaries" not in {p.name for p in parameters(function)}:
+        return function, words
+    pairs = [word.split("=") for word in words if word[:1].isdigit() and "=" in word]
+    rest = [word for word in words if not (word[:1].isdigit() and "=" in word)]
+    if not pairs:
+        raise UsageError(
+            f"schedule {function.__name__} needs boundaries; "
+            f"write epoch=scale: {function.__name__}:5=0.1:10=0.1"
+        )
+    return with_boundaries(function, len(pairs)), [w for pair in pairs for w in pair] + rest
 
 
 def check(kind: str, choice: Choice) -> None:
     """Let the function refuse its own arguments while they are still Python numbers."""
     arguments = dict(choice.static + choice.numbers)
-    if not arguments:
+    if kind == "schedule":
+        check_schedule(choice, arguments)
+    if not arguments or kind == "loss" or choice.function in FROM_DATA.values():
         return
     if kind == "activation":
         pieces = arguments.get("pieces", 1)
@@ -171,8 +219,21 @@ def check(kind: str, choice: Choice) -> None:
             raise UsageError(f"activation {choice.label!r}: pieces counts from 1, got {pieces}")
         return
     needed = {p.name for p in parameters(choice.function)}
-    missing = dict.fromkeys(FROM_THE_RUN.get(kind, set()) & needed, 1.0)
-    choice.function(**missing | arguments)
+    from_run = {k: v for k, v in FROM_THE_RUN.get(kind, {}).items() if k in needed}
+    if "key" in from_run:
+        from_run["key"] = jax.random.key(0)
+    choice.function(**from_run | arguments)
+
+
+def check_schedule(choice: Choice, arguments: Mapping[str, Any]) -> None:
+    """Every number of a schedule is at least 0, a number of cycles at least 1."""
+    known = hyperparameters(choice.function, "schedule")
+    for name, value in arguments.items():
+        least = 1 if is_structural(known[name]) else 0
+        if value < least:
+            raise UsageError(
+                f"schedule {choice.label!r}: {name} needs {least} or more, got {value:g}"
+            )
 
 
 def fits_float32(value: float) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from nnlab.lanes.devices import describe
 from nnlab.lanes.planner import Shape
 from nnlab.models.model import Settings
-from nnlab.sweeps.axes import DEFAULTS, label, words
+from nnlab.sweeps.axes import CONFIG, DEFAULTS, label, words
 from nnlab.sweeps.group import Group
 from nnlab.sweeps.store import FORMAT
 
@@ -26,7 +26,8 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
     keeps. "cells" maps each cell to the run it shares; null when every cell has its own.
     """
     axes = {name: [label(value) for value in values] for name, values in sweep.axes.items()}
-    fixed = {k: label(v) for k, v in sweep.knobs.items() if k not in sweep.axes}
+    varied = {*sweep.axes, *sweep.axes.get(CONFIG, [{}])[0]}
+    fixed = {k: label(v) for k, v in sweep.knobs.items() if k not in varied}
     read = frozenset().union(*(group.recipes[0].model.knobs for group in groups))
     cells = sweep.grid.cells.ravel()
     own = np.array_equal(cells, np.arange(cells.size))

@@ -71,7 +71,7 @@ def train_group(
 ) -> None:
     """Compile a group's program and train its chunks, one per device side by side."""
     meter.show("compiling")
-    program = Program(group.plan, group.layout(data.classes), program_data(data), devices)
+    program = Program(group.plan, group.layout(data), program_data(data), devices)
     starts = Starts(data, group.batch_norm)
 
     def prepare(round_: Sequence[Work]):

@@ -16,8 +16,16 @@ from nnlab.lanes.lift import Layout
 from nnlab.lanes.planner import COPIES, Shape, shape_chunks, target_lanes
 from nnlab.lanes.program import Chunk
 from nnlab.sweeps.arrays import outputs_of
-from nnlab.sweeps.choices import hyperparameters
-from nnlab.sweeps.grid import Recipe, build_rule, build_task, fill, start_settings
+from nnlab.sweeps.build import (
+    build_rule,
+    build_task,
+    fill,
+    numeric_defaults,
+    schedule_numbers,
+    start_settings,
+    takes_arrays,
+)
+from nnlab.sweeps.recipe import Branch, Recipe
 from nnlab.sweeps.rehearse import rehearse
 from nnlab.sweeps.starts import Starts
 from nnlab.train.keys import root
@@ -47,6 +55,8 @@ class Group:
     for_tasks: tuple[dict[str, Any], ...]
     """Each recipe's numbers for its task: the same names throughout a segment."""
     for_rules: tuple[dict[str, Any], ...]
+    schedules: tuple[tuple[Branch, ...], ...]
+    """The kinds of schedules that the runs of each rule have."""
     seeds: tuple[int, ...]
     shape: Shape
     parameter_bytes: int
@@ -68,13 +78,17 @@ class Group:
         """Training steps of one run."""
         return self.plan.epochs * (len(data.train.y) // self.plan.batch_size)
 
-    def layout(self, classes: int) -> Layout:
+    def layout(self, data: Dataset) -> Layout:
         """The program's static half: a task per row of segments, a rule per column."""
+        per_epoch = len(data.train.y) // self.plan.batch_size
         some = [next(i for part in row for i in part) for row in self.segments]
         first = [next(i for row in self.segments for i in row[o]) for o in range(self.columns)]
         return Layout(
-            tasks=tuple(build_task(self.recipes[i], classes) for i in some),
-            rules=tuple(build_rule(self.recipes[i]) for i in first),
+            tasks=tuple(build_task(self.recipes[i], data.classes) for i in some),
+            rules=tuple(
+                build_rule(self.recipes[i], kinds, per_epoch)
+                for i, kinds in zip(first, self.schedules, strict=True)
+            ),
             counts=self.shape.counts,
         )
 
@@ -179,11 +193,11 @@ def make_group(
             f"batch_size {plan.batch_size} is larger than the {len(data.train.y)} training "
             f"examples of {data.name}; choose one of {len(data.train.y)} or less"
         )
-    tasks = list(dict.fromkeys(r.activation for r in recipes))
-    rules = list(dict.fromkeys(r.optimizer for r in recipes))
+    tasks = list(dict.fromkeys(r.task for r in recipes))
+    rules = sorted(dict.fromkeys(r.rule for r in recipes), key=takes_arrays)
     members: list[list[list[int]]] = [[[] for _ in rules] for _ in tasks]
     for i, recipe in enumerate(recipes):
-        members[tasks.index(recipe.activation)][rules.index(recipe.optimizer)].append(i)
+        members[tasks.index(recipe.task)][rules.index(recipe.rule)].append(i)
     segments = tuple(tuple(map(tuple, row)) for row in members)
     unused = [
         part
@@ -193,34 +207,35 @@ def make_group(
     for_tasks, for_rules = [{}] * len(recipes), [{}] * len(recipes)
     for a, row in enumerate(segments):
         lanes_of_task = [i for part in row for i in part]
-        defaults = numeric_defaults(tasks[a], "activation", "activation.")
+        activation, loss = tasks[a]
+        defaults = numeric_defaults(activation, "activation", "activation.")
+        defaults |= numeric_defaults(loss, "loss", "loss.")
         filled = fill([recipes[i].for_task for i in lanes_of_task], defaults, unused)
         for i, numbers in zip(lanes_of_task, filled, strict=True):
             for_tasks[i] = numbers
+    schedules: list[tuple[Branch, ...]] = []
     for o in range(len(rules)):
         lanes_of_rule = [i for row in segments for i in row[o]]
-        defaults = numeric_defaults(rules[o], "optimizer", "")
-        filled = fill([recipes[i].for_rule for i in lanes_of_rule], defaults, unused)
-        for i, numbers in zip(lanes_of_rule, filled, strict=True):
-            for_rules[i] = numbers
-    rehearse(recipes, for_tasks, for_rules, data)
+        optimizer, transform = rules[o]
+        defaults = numeric_defaults(optimizer, "optimizer")
+        defaults |= numeric_defaults(transform, "transform", "transform.")
+        own = [recipes[i] for i in lanes_of_rule]
+        schedules.append(tuple(dict.fromkeys(r.schedule for r in own)))
+        times = schedule_numbers(own, schedules[-1])
+        filled = fill([r.for_rule for r in own], defaults, unused)
+        for i, numbers, time in zip(lanes_of_rule, filled, times, strict=True):
+            for_rules[i] = numbers | time
+    kinds = {i: schedules[o] for row in segments for o, part in enumerate(row) for i in part}
+    rehearse(recipes, for_tasks, for_rules, [kinds[i] for i in range(len(recipes))], data)
     parameters, activations = footprint(recipes[0], for_tasks[0], data)
     target = lanes or target_lanes(parameters, activations, devices[0].platform, memory(devices))
     counts = [[len(part) for part in row] for row in segments]
     shape = shape_chunks(counts, len(seeds), target, len(devices), exact=lanes is not None)
     refuse_too_large(shape.lanes, parameters, memory(devices))
     return Group(
-        tuple(recipes), tuple(ids), segments, tuple(for_tasks), tuple(for_rules), tuple(seeds),
-        shape, parameters,
+        tuple(recipes), tuple(ids), segments, tuple(for_tasks), tuple(for_rules),
+        tuple(schedules), tuple(seeds), shape, parameters,
     )  # fmt: skip
-
-
-def numeric_defaults(branch: tuple, kind: str, prefix: str) -> dict[str, Any]:
-    """The defaults of a branch's arguments."""
-    function, _ = branch
-    if function is None:
-        return {}
-    return {f"{prefix}{k}": p.default for k, p in hyperparameters(function, kind).items()}
 
 
 def footprint(recipe: Recipe, numbers: dict[str, Any], data: Dataset) -> tuple[int, int]:

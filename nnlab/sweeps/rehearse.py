@@ -20,39 +20,47 @@ from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.sweeps.arrays import outputs_of
 from nnlab.sweeps.axes import words
-from nnlab.sweeps.choices import TABLES
-from nnlab.sweeps.grid import Recipe, build_rule, run_settings, start_settings
+from nnlab.sweeps.build import build_rule, build_task, run_settings, start_settings
+from nnlab.sweeps.choices import TABLES, parameters
+from nnlab.sweeps.recipe import Branch, Recipe
+from nnlab.sweeps.starts import looks_at_data, pretrain
 from nnlab.train.keys import root
 
 LIBRARIES = ("site-packages", str(Path(__file__).parents[1]))
 OURS = {kind: set(table.values()) for kind, table in TABLES.items()}
+FORWARD = ("activation", "loss")
+BACKWARD = ("optimizer", "transform", "schedule")
 
 
 def rehearse(
     recipes: Sequence[Recipe],
     for_tasks: Sequence[dict[str, Any]],
     for_rules: Sequence[dict[str, Any]],
+    schedules: Sequence[Sequence[Branch]],
     data: Dataset,
 ) -> None:
     """Raise UsageError for the first part of a group's recipes that cannot work.
 
-    Every initializer and activation starts once; the model, and activations and optimizers that
-    are not nnlab's, make one step.
+    Every initializer and activation starts once; the model, and whatever is not nnlab's own, makes
+    one step.
     """
     first: dict[Any, int] = {}
     for i, recipe in enumerate(recipes):
-        parts = (*recipe.start, ("activation", recipe.activation), ("optimizer", recipe.optimizer))
-        for part in parts:
+        chosen = [(kind, getattr(recipe, kind)) for kind in (*FORWARD, *BACKWARD)]
+        for part in (*recipe.start, *chosen):
             first.setdefault(part, i)
     for (kind, (function, _)), i in first.items():
-        recipe, brought = watch(recipes[i]), function not in OURS[kind]
-        if kind == "optimizer" and not brought:
+        recipe = watch(recipes[i])
+        brought = function is not None and function not in OURS[kind]
+        if kind in BACKWARD and not brought:
             continue
         params, stats = start(recipe, "batch_norm" in for_tasks[i], data)
-        if i == 0 or (kind == "activation" and brought):
+        if i == 0 or (kind in FORWARD and brought):
             forward(recipe, params, stats, for_tasks[i], data)
-        if kind == "optimizer":
-            step(recipe, params, for_rules[i])
+        if kind == "loss":
+            cost(recipe, params, stats, for_tasks[i], data)
+        if kind in BACKWARD:
+            step(recipe, params, for_rules[i], schedules[i])
 
 
 def start(recipe: Recipe, batch_norm: bool, data: Dataset) -> tuple[Any, Any]:
@@ -63,9 +71,20 @@ def start(recipe: Recipe, batch_norm: bool, data: Dataset) -> tuple[Any, Any]:
         bias_init=initializer("bias_init", settings.bias_init),
     )
     with blamed(f"model {words(recipe.model, 60)} on examples of shape {data.shape}"):
-        return jax.eval_shape(
+        params, stats = jax.eval_shape(
             lambda key: recipe.model.start(key, data.shape, outputs_of(data), settings), root(0)
         )
+    if looks_at_data(recipe):
+        function, _ = dict(recipe.start)["init"]
+        x = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.shape), jnp.float32)
+        with blamed(f"init {name(function)}"):
+            params = jax.eval_shape(
+                lambda key, params, x: pretrain(recipe, key, params, settings, x),
+                root(0),
+                params,
+                x,
+            )
+    return params, stats
 
 
 def forward(
@@ -96,13 +115,31 @@ def forward(
         )
 
 
-def step(recipe: Recipe, params: Any, numbers: dict[str, Any]) -> None:
+def cost(recipe: Recipe, params: Any, stats: Any, numbers: dict[str, Any], data: Dataset) -> None:
+    """The loss of a batch must be one number."""
+    task, targets = build_task(recipe, data.classes), data.train.y
+    batch = recipe.plan.batch_size
+    x = jax.ShapeDtypeStruct((batch, *data.shape), jnp.float32)
+    y = jax.ShapeDtypeStruct((batch, *targets.shape[1:]), targets.dtype)
+    with blamed(f"loss {name(recipe.loss[0])}"):
+        jax.eval_shape(task.loss, params, stats, x, y, traced(numbers), root(0))
+
+
+def check_cost(what: str, value: Any, *_: Any, **__: Any) -> None:
+    """A loss of one example must be one real number."""
+    if getattr(value, "shape", None) != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise UsageError(f"{what} returns {came(value)} for one example; it needs one float")
+
+
+def step(recipe: Recipe, params: Any, numbers: dict[str, Any], schedules: Sequence[Branch]) -> None:
     """One step of an optimizer: updates like the parameters, a memory that keeps its structure."""
-    rule, what = build_rule(recipe), f"optimizer {name(recipe.optimizer[0])}"
+    kinds = [(watched_schedule(make), static) for make, static in schedules]
+    rule, what = build_rule(recipe, kinds, 1), f"optimizer {name(recipe.optimizer[0])}"
     known, loss = traced(numbers), jax.ShapeDtypeStruct((), jnp.float32)
 
     def update(gradients, memory, params, known, loss):
-        return rule.update(gradients, memory, params, known, root(0), loss, squares)
+        now = jnp.zeros((), jnp.int32)
+        return rule.update(gradients, memory, params, known, root(0), now, loss, squares)
 
     def squares(params):
         return trees.dot(params, params)
@@ -119,12 +156,31 @@ def step(recipe: Recipe, params: Any, numbers: dict[str, Any]) -> None:
 
 
 def watch(recipe: Recipe) -> Recipe:
-    """The recipe with its activation and optimizer watched."""
-    (activation, static), (optimizer, arguments) = recipe.activation, recipe.optimizer
-    return recipe._replace(
-        activation=(activation and watched("activation", activation, check_activation), static),
-        optimizer=(watched("optimizer", optimizer, check_transformation), arguments),
-    )
+    """The recipe with those of its functions watched that a person brought."""
+    checks = {
+        "activation": check_activation,
+        "loss": check_cost,
+        "optimizer": check_transformation,
+        "transform": check_transformation,
+    }
+    found = {}
+    for kind, check in checks.items():
+        function, static = getattr(recipe, kind)
+        if function is not None and function not in OURS[kind]:
+            found[kind] = watched(kind, function, check), static
+    return recipe._replace(**found)
+
+
+def watched_schedule(make: Callable[..., Any]) -> Callable[..., Any]:
+    """The constructor of a schedule; a person's own must return one number for each step."""
+    if parameters(make):
+        return make
+
+    def check(what: str, rate: Any, *_: Any) -> None:
+        if jnp.shape(rate) != ():
+            raise UsageError(f"{what} returns {came(rate)}; it needs one number for each step")
+
+    return lambda: watched("schedule", make(), check)
 
 
 def initializer(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -149,8 +205,8 @@ def check_activation(what: str, y: Any, *_: Any, **__: Any) -> None:
         raise UsageError(f"{what} returns {came(y)}; it needs an array of the shape it was given")
 
 
-def check_transformation(what: str, made: Any, **_: Any) -> None:
-    """An optimizer's constructor must return a transformation."""
+def check_transformation(what: str, made: Any, *_: Any, **__: Any) -> None:
+    """An optimizer, and what stands around one, must return a transformation."""
     if not (hasattr(made, "init") and hasattr(made, "update")):
         raise UsageError(
             f"{what} returns {came(made)}; it needs an optax.GradientTransformation; "

@@ -122,8 +122,9 @@ class Results:
             raise UsageError(
                 f"epoch {epoch} was not recorded; choose from {int(epochs[0])}..{int(epochs[-1])}"
             )
-        place = np.searchsorted(epochs, last if epoch is None else epoch)
-        return x.isel(epoch=xr.DataArray(place, dims=np.ndim(place) * ("epochs",)), drop=True)
+        end = xr.DataArray(last) if epoch is None else xr.DataArray(epoch)
+        place = xr.DataArray(np.searchsorted(epochs, end), dims=end.dims)
+        return x.isel(epoch=place, drop=True)
 
     def sel(self, **choices: Any) -> "Results":
         """The part of the results at the named values: `results.sel(optimizer="adam")`."""

@@ -3,17 +3,26 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from nnlab import trees
 from nnlab.data.dataset import Dataset
+from nnlab.errors import UsageError
+from nnlab.models.mlp import Weights
+from nnlab.models.model import Settings
+from nnlab.models.pretraining import FROM_DATA
 from nnlab.sweeps.arrays import outputs_of
-from nnlab.sweeps.grid import Recipe, start_settings
+from nnlab.sweeps.axes import words
+from nnlab.sweeps.build import asked, own, start_settings
+from nnlab.sweeps.recipe import Recipe
 from nnlab.train.keys import Stream, root, stream
-from nnlab.types import PyTree
+from nnlab.types import AnyArray, PRNGKey, PyTree
 
 MOST_KEPT = 64 * 2**20
 """Bytes of initial parameters kept for reuse."""
+MOST_EXAMPLES = 10_000
+"""Training examples shown to an initializer that looks at the data."""
 
 
 class Starts:
@@ -24,17 +33,17 @@ class Starts:
     """
 
     def __init__(self, data: Dataset, batch_norm: bool):
-        self._shape, self._outputs = data.shape, outputs_of(data)
+        self._data = data
         self._batch_norm = batch_norm
         self._kept: dict[Any, PyTree] = {}
         self._bytes = 0
 
     def __call__(self, recipe: Recipe, seed: int) -> PyTree:
-        activation = recipe.activation, tuple(recipe.activation_numbers().items())
+        activation = recipe.activation, tuple(own(dict(recipe.for_task), "activation").items())
         key = recipe.model, activation, recipe.start, seed
         if key in self._kept:
             return self._kept[key]
-        drawn = draw(recipe, seed, self._shape, self._outputs, self._batch_norm)
+        drawn = draw(recipe, seed, self._data, self._batch_norm)
         size = sum(leaf.nbytes for leaf in jax.tree.leaves(drawn))
         if self._bytes + size > MOST_KEPT:
             self._kept.clear()
@@ -44,12 +53,36 @@ class Starts:
         return drawn
 
 
-def draw(
-    recipe: Recipe, seed: int, shape: tuple[int, ...], outputs: int, batch_norm: bool
-) -> PyTree:
+def draw(recipe: Recipe, seed: int, data: Dataset, batch_norm: bool) -> PyTree:
     """The initial (params, stats) of one run, computed on the CPU's first device."""
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        key = stream(root(seed), Stream.WEIGHTS)
-        return trees.map(
-            np.asarray, recipe.model.start(key, shape, outputs, start_settings(recipe, batch_norm))
+        key, settings = stream(root(seed), Stream.WEIGHTS), start_settings(recipe, batch_norm)
+        params, stats = recipe.model.start(key, data.shape, outputs_of(data), settings)
+        if looks_at_data(recipe):
+            params = pretrain(recipe, key, params, settings, examples(data))
+        return trees.map(np.asarray, (params, stats))
+
+
+def looks_at_data(recipe: Recipe) -> bool:
+    """Whether a recipe's initial weights depend on the training examples."""
+    return dict(recipe.start).get("init", (None,))[0] in FROM_DATA.values()
+
+
+def pretrain(
+    recipe: Recipe, key: PRNGKey, params: PyTree, settings: Settings, x: AnyArray
+) -> PyTree:
+    """The weights that an initializer makes of others and of training examples."""
+    function, arguments = dict(recipe.start)["init"]
+    if not isinstance(params, Weights):
+        raise UsageError(
+            f"init {function.__name__} is for multilayer perceptrons, got {words(recipe.model, 60)}"
+            "; try 'he' or 'orthogonal'"
         )
+    told = asked(function, {"activation": settings.activation})
+    return function(key, params, jnp.asarray(x), **told, **dict(arguments))
+
+
+def examples(data: Dataset) -> np.ndarray:
+    """Training examples as the network sees them, 10,000 at most."""
+    x = np.asarray(data.train.x[:MOST_EXAMPLES], np.float32)
+    return (x - np.float32(data.offset)) * np.float32(data.scale)

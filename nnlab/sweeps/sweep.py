@@ -49,12 +49,14 @@ class Summary(NamedTuple):
 class Sweep:
     """Runs over labelled axes: every combination of the axes' values is trained and recorded.
 
-    `axes` maps a knob to its values: "init", "bias_init", "activation" and "optimizer" take names
-    with arguments ("normal(0.01)"), functions, or {label: function}; learning_rate, weight_decay,
-    dropout, label_smoothing and every hyperparameter of a swept optimizer (momentum, beta1, ...)
-    take numbers; "batch_norm" takes booleans and "seed" whole numbers; "batch_size", "epochs" and
-    the model's own fields ("hidden") compile a program for each value. Any other keyword fixes a
-    knob for all runs. Raises UsageError, in one line, for whatever cannot be run.
+    `axes` maps a knob to its values: "init", "bias_init", "activation", "loss", "optimizer",
+    "transform" and "schedule" take names with arguments ("normal(0.01)"), functions, or {label:
+    function}; learning_rate, weight_decay, dropout, label_smoothing and every hyperparameter of a
+    swept optimizer (momentum, beta1, ...) take numbers; "batch_norm" takes booleans and "seed"
+    whole numbers; "batch_size", "epochs" and the model's own fields ("hidden") compile a program
+    for each value. The axis "config" takes dictionaries of knobs that change together. Any other
+    keyword fixes a knob for all runs. Lengths of schedules are in epochs. Raises UsageError, in one
+    line, for whatever cannot be run.
     """
 
     def __init__(
@@ -84,7 +86,11 @@ class Sweep:
                 f"label_smoothing changes nothing: {self.data.name} has no classes; leave it out"
             )
         self._given = tuple(fixed)
-        defaults = {name: check_value(name, v, self.model) for name, v in DEFAULTS.items()}
+        natural = "cross_entropy" if self.data.classes else "squared_error"
+        defaults = {
+            name: check_value(name, v, self.model)
+            for name, v in {**DEFAULTS, "loss": natural}.items()
+        }
         self.knobs = defaults | {name: read[name][0] for name in fixed}
 
     @cached_property

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from nnlab import trees
 from nnlab.train.keys import Stream, stream
-from nnlab.train.task import Numbers, Rule, Stats, Task
+from nnlab.train.task import Moment, Numbers, Rule, Stats, Task
 from nnlab.types import AnyArray, Array, Int, Params, PRNGKey, Scalar
 
 
@@ -62,14 +62,21 @@ class Record(NamedTuple):
     test: dict[str, AnyArray]
 
 
-Step = Callable[[State, Array, Array, PRNGKey], tuple[State, Array]]
-Measure = Callable[[State, Array, Array], dict[str, Array]]
+class Trainer(NamedTuple):
+    """What the loop does to a state, of one run or of many."""
+
+    step: Callable[[State, Array, Array, Moment], tuple[State, Array]]
+    """step(state, x, y, moment) -> (state, loss before the update)."""
+    settle: Callable[[State], State]
+    """The state to evaluate: where a rule averages the weights, with the averages."""
+    measure: Callable[[State, Array, Array], dict[str, Array]]
+    """measure(settled state, x, y) -> metrics of every example, the batch as last axis."""
 
 
 def train(
-    plan: Plan, step: Step, measure: Measure, state: State, data: Data, key: PRNGKey
+    plan: Plan, trainer: Trainer, state: State, data: Data, key: PRNGKey
 ) -> tuple[State, Record]:
-    """Train `plan.epochs` epochs; one run or many, as `step` and `measure` decide.
+    """Train `plan.epochs` epochs; one run or many, as the trainer decides.
 
     Every epoch visits the training set in a new order and drops the remainder that does not
     fill a batch. Noise of step t (counted from the start) comes from fold_in(noise, t).
@@ -80,12 +87,17 @@ def train(
         return (x.astype(jnp.float32) - data.offset[None]) * data.scale[None]
 
     def evaluate(state, examples):
+        settled = trainer.settle(state)
+
+        def measure(batch):
+            return trainer.measure(settled, decode(batch.x), batch.y)
+
         def add(sums, batch):
-            values = measure(state, decode(batch.x), batch.y)
+            values = measure(batch)
             return trees.map(lambda s, v: s + v @ batch.weight, sums, values), None
 
         first = trees.map(lambda a: a[0], examples)
-        shapes = jax.eval_shape(lambda b: measure(state, decode(b.x), b.y), first)
+        shapes = jax.eval_shape(measure, first)
         zeros = trees.map(lambda s: jnp.zeros(s.shape[:-1], s.dtype), shapes)
         sums, _ = jax.lax.scan(add, zeros, examples)
         return trees.map(lambda s: s / jnp.sum(examples.weight), sums)
@@ -97,7 +109,7 @@ def train(
         def one(state, now):
             t, rows = now
             x, y = decode(jnp.asarray(data.x)[rows]), jnp.asarray(data.y)[rows]
-            return step(state, x, y, jax.random.fold_in(noise, t))
+            return trainer.step(state, x, y, Moment(t, jax.random.fold_in(noise, t)))
 
         state, losses = jax.lax.scan(one, state, (number * steps + jnp.arange(steps), rows))
         return state, (jnp.mean(losses, axis=0), evaluate(state, data.valid))
@@ -137,16 +149,16 @@ def propose(
     value: Scalar,
     x: Array,
     y: Array,
-    noise: PRNGKey,
+    moment: Moment,
     key: PRNGKey,
 ) -> tuple[Params, Any]:
     """Updates and new memory of one run; a line search may ask for the batch's loss again."""
     for_task, for_rule = numbers
 
     def loss(params):
-        return task.loss(params, stats, x, y, for_task, noise)[0]
+        return task.loss(params, stats, x, y, for_task, moment.noise)[0]
 
-    return rule.update(gradients, memory, params, for_rule, key, value, loss)
+    return rule.update(gradients, memory, params, for_rule, key, moment.step, value, loss)
 
 
 def apply_updates(params: Params, updates: Params) -> Params:
@@ -170,17 +182,21 @@ def train_run(
     for_task, for_rule = numbers
     own = stream(key, Stream.UPDATES)
 
-    def step(state, x, y, noise):
+    def step(state, x, y, moment):
         params, stats, memory = state
-        value, after, gradients = gradient(task, params, stats, x, y, for_task, noise)
+        value, after, gradients = gradient(task, params, stats, x, y, for_task, moment.noise)
         updates, memory = propose(
-            task, rule, gradients, memory, params, stats, numbers, value, x, y, noise, own
+            task, rule, gradients, memory, params, stats, numbers, value, x, y, moment, own
         )
         return State(apply_updates(params, updates), after, memory), value
+
+    def settle(state):
+        settled = rule.settle(state.memory, state.params)
+        return state if settled is None else state._replace(params=settled)
 
     def measure(state, x, y):
         return task.measure(state.params, state.stats, x, y, for_task)
 
     params, stats = start
     state = State(params, stats, rule.init(params, for_rule, own))
-    return train(plan, step, measure, state, data, key)
+    return train(plan, Trainer(step, settle, measure), state, data, key)

@@ -5,16 +5,15 @@ updates). Both take their numbers as an argument, so that a sweep can vary them;
 themselves decide the compiled program.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from nnlab.nn.losses import cross_entropy, squared_error
-from nnlab.nn.metrics import accuracy
-from nnlab.types import Array, Float, Params, PRNGKey, Scalar
+from nnlab.optim.core import evaluated
+from nnlab.types import Array, Float, Int, Params, PRNGKey, Scalar
 
 Numbers = dict[str, Any]
 """Hyperparameters by name: scalars that a sweep may vary, traced inside a program."""
@@ -37,6 +36,14 @@ Loss = Callable[[Params], Scalar]
 """The loss of the batch at hand, as a function of the parameters alone."""
 
 
+class Moment(NamedTuple):
+    """When a step happens, and its randomness."""
+
+    step: Int[Array, ""]
+    """Counted from 0 at the start of the run."""
+    noise: PRNGKey
+
+
 class Rule(NamedTuple):
     """How one run's gradients become updates of its parameters.
 
@@ -44,59 +51,54 @@ class Rule(NamedTuple):
     """
 
     init: Callable[[Params, Numbers, PRNGKey], Any]
-    update: Callable[[Params, Any, Params, Numbers, PRNGKey, Scalar, Loss], tuple]
-    """update(gradients, memory, params, numbers, key, value, loss) -> (updates, memory)."""
+    update: Callable[[Params, Any, Params, Numbers, PRNGKey, Int[Array, ""], Scalar, Loss], tuple]
+    """update(gradients, memory, params, numbers, key, step, value, loss) -> (updates, memory)."""
+    settle: Callable[[Any, Params], Params | None]
+    """settle(memory, params): the weights to evaluate, or None where they are those trained."""
+    flat: bool = False
+    """Whether it may be given a tree's numbers as one vector (`trees.Flat`): fewer kernels."""
 
 
-def classification(apply: Apply) -> Task:
-    """Cross-entropy (smoothed by `label_smoothing` where given), measured as loss and accuracy."""
+def supervised(
+    apply: Apply,
+    cost: Callable[[Array, Array, Numbers], Scalar],
+    metrics: Mapping[str, Callable[[Array, Array, Numbers], Scalar]],
+) -> Task:
+    """Minimise the mean of cost(output, target, numbers) over a batch; measure `metrics`.
+
+    Costs and metrics are functions of one example.
+    """
+
+    def each(function, outputs, y, numbers):
+        return jax.vmap(function, in_axes=(0, 0, None))(outputs, y, numbers)
 
     def loss(params, stats, x, y, numbers, key):
-        logits, stats = apply(params, stats, x, numbers, key)
-        smoothing = numbers.get("label_smoothing", 0.0)
-        each = jax.vmap(cross_entropy, in_axes=(0, 0, None))(logits, y, smoothing)
-        return jnp.mean(each), stats
-
-    def measure(params, stats, x, y, numbers):
-        logits, _ = apply(params, stats, x, numbers, None)
-        return {
-            "loss": jax.vmap(cross_entropy)(logits, y),
-            "accuracy": jax.vmap(accuracy)(logits, y),
-        }
-
-    return Task(loss, measure)
-
-
-def regression(apply: Apply) -> Task:
-    """Squared error of one or several real outputs, measured as loss."""
-
-    def errors(params, stats, x, y, numbers, key):
         outputs, stats = apply(params, stats, x, numbers, key)
-        return jax.vmap(squared_error)(outputs, y.reshape(outputs.shape)), stats
-
-    def loss(params, stats, x, y, numbers, key):
-        each, stats = errors(params, stats, x, y, numbers, key)
-        return jnp.mean(each), stats
+        return jnp.mean(each(cost, outputs, y, numbers)), stats
 
     def measure(params, stats, x, y, numbers):
-        return {"loss": errors(params, stats, x, y, numbers, None)[0]}
+        outputs, _ = apply(params, stats, x, numbers, None)
+        return {name: each(metric, outputs, y, numbers) for name, metric in metrics.items()}
 
     return Task(loss, measure)
 
 
-def rule(transform: Callable[[Numbers, PRNGKey], optax.GradientTransformation]) -> Rule:
-    """The rule of an optimizer given as (numbers, key) -> `optax.GradientTransformation`.
+def rule(
+    transform: Callable[[Numbers, PRNGKey, Int[Array, ""]], optax.GradientTransformation],
+    flat: bool = False,
+) -> Rule:
+    """The rule of an optimizer given as (numbers, key, step) -> `optax.GradientTransformation`.
 
     A transformation that asks for more gets the loss's value as `value`, the gradient as `grad`,
     and the loss as a function of the parameters as `value_fn` and `obj_fn`, optax's two names.
     """
 
     def init(params, numbers, key):
-        return transform(numbers, key).init(params)
+        return transform(numbers, key, jnp.zeros((), jnp.int32)).init(params)
 
-    def update(gradients, memory, params, numbers, key, value, loss):
-        optimizer = optax.with_extra_args_support(transform(numbers, key))
+    def update(gradients, memory, params, numbers, key, step, value, loss):
+        optimizer = optax.with_extra_args_support(transform(numbers, key, step))
         more = {"value": value, "grad": gradients, "value_fn": loss, "obj_fn": loss}
         return optimizer.update(gradients, memory, params, **more)
 
-    return Rule(init, update)
+    return Rule(init, update, evaluated, flat)

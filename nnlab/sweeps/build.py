@@ -1,0 +1,215 @@
+"""From recipes to what a program is built of: tasks, rules, and the numbers they read."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from numbers import Real
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from nnlab.errors import UsageError
+from nnlab.models.model import Settings
+from nnlab.models.pretraining import FROM_DATA
+from nnlab.nn.losses import LOSSES
+from nnlab.nn.metrics import accuracy
+from nnlab.optim import OPTIMIZERS, SHAPED
+from nnlab.optim.around import SHAPED_TRANSFORMS, TRANSFORMS
+from nnlab.optim.transforms import l2
+from nnlab.sweeps.choices import hyperparameters, is_length, parameters
+from nnlab.sweeps.recipe import CONSTANT, Branch, Pairs, Recipe
+from nnlab.train.task import Rule, Task, rule, supervised
+from nnlab.types import Array, PRNGKey, Scalar
+
+BLIND = {*OPTIMIZERS.values(), *TRANSFORMS.values()} - SHAPED - SHAPED_TRANSFORMS
+"""Optimizers and transforms that treat all numbers of a tree alike; nobody else's are known to."""
+Cost = Callable[..., Scalar]
+"""A loss of one example: (output, target, numbers) -> scalar."""
+
+
+def own(numbers: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The numbers whose names begin with 'prefix.', without it."""
+    return {
+        name.removeprefix(f"{prefix}."): value
+        for name, value in numbers.items()
+        if name.startswith(f"{prefix}.")
+    }
+
+
+def build_task(recipe: Recipe, classes: int) -> Task:
+    """The forward half of a recipe's segment."""
+
+    def apply(params, stats, x, numbers, key):
+        return recipe.model.apply(params, stats, x, run_settings(recipe, numbers), key)
+
+    cost = build_cost(recipe.loss, classes)
+
+    def plain(output, target, numbers):
+        return cost(output, target, {k: v for k, v in numbers.items() if k != "label_smoothing"})
+
+    def right(output, target, numbers):
+        del numbers
+        return accuracy(output, target)
+
+    metrics = {"loss": plain} | ({"accuracy": right} if classes else {})
+    return supervised(apply, cost, metrics)
+
+
+def build_cost(loss: Branch, classes: int) -> Cost:
+    """The loss of one example; nnlab's losses of target vectors get a class as a one-hot vector."""
+    function, static = loss
+    ours = function in LOSSES.values()
+    of_labels = ours and parameters(function)[1].name == "label"
+    if of_labels and not classes:
+        raise UsageError(
+            f"loss {function.__name__} needs classes, and the data have numbers; try squared_error"
+        )
+    one_hot = classes and ours and not of_labels
+
+    def cost(output: Array, target: Array, numbers: Mapping[str, Any]) -> Scalar:
+        if one_hot:
+            target = jax.nn.one_hot(target, classes, dtype=output.dtype)
+        elif not classes:
+            target = target.reshape(output.shape)
+        more = dict(static) | own(numbers, "loss")
+        if "label_smoothing" in numbers:
+            more["smoothing"] = numbers["label_smoothing"]
+        return function(output, target, **more)
+
+    return cost
+
+
+def run_settings(recipe: Recipe, numbers: Mapping[str, Any]) -> Settings:
+    """What a model reads in a run whose task has these numbers."""
+    function, static = recipe.activation
+    read = {k: numbers[k] for k in ("dropout", "batch_norm") if k in numbers}
+    if function is None:
+        return Settings(**read)
+    chosen = partial(function, **dict(static), **own(numbers, "activation"))
+    return Settings(activation=chosen, **read)
+
+
+def start_settings(recipe: Recipe, batch_norm: bool) -> Settings:
+    """What a model needs to draw a recipe's initial parameters."""
+    function, static = recipe.activation
+    chosen = {
+        k: make(**dict(arguments))
+        for k, (make, arguments) in recipe.start
+        if make not in FROM_DATA.values()
+    }
+    if function is not None:
+        numbers = own(dict(recipe.for_task), "activation")
+        chosen["activation"] = partial(function, **dict(static), **numbers)
+    return Settings(**chosen, batch_norm=True if batch_norm else None)
+
+
+def build_rule(recipe: Recipe, schedules: Sequence[Branch], steps_per_epoch: int) -> Rule:
+    """The backward half of a recipe's segment: L2 penalty, optimizer, what stands around it.
+
+    The learning rate at each step is the run's own times the factor of its schedule.
+    """
+    make, static = recipe.optimizer
+    around, fixed = recipe.transform
+
+    def transform(
+        numbers: Mapping[str, Any], key: PRNGKey, step: Array
+    ) -> optax.GradientTransformation:
+        mine = {k: v for k, v in numbers.items() if "." not in k and k not in ("l2", "schedule")}
+        if "learning_rate" in mine:
+            factor = rate_factor(numbers, schedules, steps_per_epoch, step)
+            mine["learning_rate"] = factor * mine["learning_rate"]
+        optimizer = make(**dict(static), **mine, **asked(make, {"key": key}))
+        if "l2" in numbers:
+            optimizer = optax.chain(l2(numbers["l2"]), optimizer)
+        told = asked(around, {"key": key, "learning_rate": mine.get("learning_rate", 1.0)})
+        return around(optimizer, **dict(fixed), **own(numbers, "transform"), **told)
+
+    return rule(transform, flat=not takes_arrays(recipe.rule))
+
+
+def takes_arrays(branches: tuple[Branch, Branch]) -> bool:
+    """Whether an optimizer and what stands around it must see weights array by array."""
+    return not {function for function, _ in branches} <= BLIND
+
+
+def asked(function: Callable[..., Any], offers: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the offers that a function has parameters for."""
+    names = {p.name for p in parameters(function)}
+    return {name: value for name, value in offers.items() if name in names}
+
+
+def rate_factor(
+    numbers: Mapping[str, Any], schedules: Sequence[Branch], steps_per_epoch: int, step: Array
+) -> Any:
+    """What a run's schedule makes of a rate of 1 at this step.
+
+    All kinds of the program are computed, scalars that they are, and `schedule` selects: kinds mix
+    without segments of their own. Lengths come in epochs.
+    """
+
+    def factor(branch: Branch) -> Scalar:
+        make, static = branch
+        known = hyperparameters(make, "schedule")
+        given = {
+            name: steps_per_epoch * value if is_length(known[name]) else value
+            for name, value in own(numbers, make.__name__).items()
+        }
+        one: dict[str, Any] = {"value": 1.0, "peak": 1.0}
+        rate = make(**dict(static), **given, **asked(make, one))(step)
+        return jnp.asarray(rate, jnp.float32)
+
+    if list(schedules) == [CONSTANT]:
+        return 1.0
+    factors = [factor(branch) for branch in schedules]
+    if len(factors) == 1:
+        return factors[0]
+    return jnp.select([numbers["schedule"] == i for i in range(len(factors))], factors)
+
+
+def schedule_numbers(
+    recipes: Sequence[Recipe], schedules: Sequence[Branch]
+) -> list[dict[str, Any]]:
+    """Each recipe's numbers for all schedules of its rule, and which of them is its own."""
+    names = sorted({name for recipe in recipes for name, _ in recipe.for_schedule})
+    defaults = {}
+    for branch in schedules:
+        defaults[branch] = numeric_defaults(branch, "schedule", f"{branch[0].__name__}.")
+    unread = {k: v if isinstance(v, Real) else 1.0 for d in defaults.values() for k, v in d.items()}
+    rows = []
+    for recipe in recipes:
+        row = complete(dict(recipe.for_schedule), names, unread | defaults[recipe.schedule])
+        if len(schedules) > 1:
+            row["schedule"] = float(schedules.index(recipe.schedule))
+        rows.append(row)
+    return rows
+
+
+def fill(
+    rows: Iterable[Pairs], defaults: Mapping[str, Any], without: Iterable[str] = ()
+) -> list[dict[str, Any]]:
+    """Rows of numbers with the same names in each: those missing take the function's default."""
+    read = [{k: v for k, v in row if k not in without} for row in rows]
+    names = sorted({name for row in read for name in row})
+    return [complete(row, names, defaults) for row in read]
+
+
+def complete(
+    row: Mapping[str, Any], names: Iterable[str], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A row of numbers with exactly these names."""
+    for name in names:
+        if name not in row and not isinstance(defaults.get(name), Real):
+            raise UsageError(
+                f"{name} is set for some values of an axis and has no numeric default; "
+                "set it for all of them"
+            )
+    return {name: row[name] if name in row else defaults[name] for name in names}
+
+
+def numeric_defaults(branch: Branch, kind: str, prefix: str = "") -> dict[str, Any]:
+    """The defaults of a branch's arguments, by the names of the numbers."""
+    function, _ = branch
+    if function is None:
+        return {}
+    return {f"{prefix}{k}": p.default for k, p in hyperparameters(function, kind).items()}

@@ -1,0 +1,133 @@
+"""What one run reads, apart from its seed.
+
+A recipe holds only what a run reads. Cells of a sweep that differ in a knob their run does not read
+(the momentum of plain SGD) have the same recipe and are trained once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from nnlab.errors import UsageError
+from nnlab.models.model import Model, Settings
+from nnlab.optim.schedules import constant
+from nnlab.sweeps.axes import PROGRAM_KNOBS, structure
+from nnlab.sweeps.choices import Choice, hyperparameters, is_length, is_structural, parameters
+from nnlab.train.loop import Plan
+
+Pairs = tuple[tuple[str, Any], ...]
+"""Numbers by name, sorted: a dictionary that can be hashed."""
+Branch = tuple[Any, Pairs]
+"""A choice's function (None: no activation) and structural arguments: part of the program."""
+SETTINGS = frozenset(Settings._fields)
+CONSTANT: Branch = (constant, ())
+
+
+class Recipe(NamedTuple):
+    """What one run reads, apart from its seed; hashable."""
+
+    model: Model
+    plan: Plan
+    activation: Branch
+    loss: Branch
+    optimizer: Branch
+    transform: Branch
+    schedule: Branch
+    for_task: Pairs
+    for_rule: Pairs
+    for_schedule: Pairs
+    start: Pairs
+    """The initializers, as (knob, (function, arguments))."""
+
+    @property
+    def task(self) -> tuple[Branch, Branch]:
+        """What makes a task a segment of its own."""
+        return self.activation, self.loss
+
+    @property
+    def rule(self) -> tuple[Branch, Branch]:
+        """What makes a rule a segment of its own."""
+        return self.optimizer, self.transform
+
+
+def recipe(model: Model, knobs: Mapping[str, Any]) -> Recipe:
+    """What a run with these knobs reads."""
+    fields = {k: v for k, v in knobs.items() if k in structure(model) and k not in SETTINGS}
+    if fields:
+        model = replace(model, **fields)  # type: ignore[type-var]
+    plan = Plan(**{k: knobs[k] for k in PROGRAM_KNOBS})
+    activation, loss = knobs["activation"], knobs["loss"]
+    for_task = prefixed("loss", loss)
+    if "smoothing" in {p.name for p in parameters(loss.function)}:
+        for_task["label_smoothing"] = knobs["label_smoothing"]
+    if "activation" in model.knobs:
+        for_task |= prefixed("activation", activation)
+    for_task |= {k: knobs[k] for k in ("dropout", "batch_norm") if k in model.knobs}
+    optimizer, for_rule = read_optimizer(knobs["optimizer"], knobs)
+    schedule, for_schedule = read_schedule(knobs["schedule"], for_rule, plan)
+    return Recipe(
+        model=model,
+        plan=plan,
+        activation=activation.branch if "activation" in model.knobs else (None, ()),
+        loss=loss.branch,
+        optimizer=optimizer,
+        transform=knobs["transform"].branch,
+        schedule=schedule,
+        for_task=pairs(for_task),
+        for_rule=pairs(for_rule | prefixed("transform", knobs["transform"])),
+        for_schedule=pairs(for_schedule),
+        start=tuple(
+            (k, (knobs[k].function, knobs[k].static + knobs[k].numbers))
+            for k in ("init", "bias_init")
+            if k in model.knobs
+        ),
+    )
+
+
+def pairs(numbers: Mapping[str, Any]) -> Pairs:
+    """Numbers in a form that can be hashed and compared."""
+    return tuple(sorted(numbers.items()))
+
+
+def prefixed(prefix: str, choice: Choice) -> dict[str, Any]:
+    """A choice's numbers, under names of their own."""
+    return {f"{prefix}.{name}": value for name, value in choice.numbers}
+
+
+def read_optimizer(choice: Choice, knobs: Mapping[str, Any]) -> tuple[Branch, dict[str, Any]]:
+    """An optimizer's branch and numbers: its own arguments first, then knobs of the same name.
+
+    Weight decay goes to optimizers that have their own; for the others it is an L2 penalty.
+    """
+    known = hyperparameters(choice.function, "optimizer")
+    given = dict(choice.static + choice.numbers)
+    given = {k: knobs[k] for k in known if k in knobs and k not in given} | given
+    missing = [k for k, p in known.items() if p.default is p.empty and k not in given]
+    if missing:
+        raise UsageError(
+            f"optimizer {choice.label} needs {missing[0]}; set it as a knob, or give it a default"
+        )
+    static = tuple(sorted((k, int(v)) for k, v in given.items() if is_structural(known[k])))
+    numbers = {k: v for k, v in given.items() if not is_structural(known[k])}
+    if "weight_decay" not in known:
+        numbers["l2"] = knobs.get("weight_decay", 0.0)
+    return (choice.function, static), numbers
+
+
+def read_schedule(
+    choice: Choice, for_rule: Mapping[str, Any], plan: Plan
+) -> tuple[Branch, dict[str, Any]]:
+    """A schedule's branch and numbers, lengths in epochs.
+
+    It lasts the whole run unless it says otherwise. An optimizer without a learning rate has none.
+    """
+    if "learning_rate" not in for_rule:
+        return CONSTANT, {}
+    name = getattr(choice.function, "__name__", "")
+    known = hyperparameters(choice.function, "schedule")
+    lengths = {k: p.default for k, p in known.items() if is_length(p) and p.default is not p.empty}
+    if "steps" in known:
+        lengths["steps"] = plan.epochs
+    unset = {k: float(v) for k, v in lengths.items() if k not in dict(choice.numbers)}
+    given = unset | dict(choice.numbers)
+    return choice.branch, {f"{name}.{k}": v for k, v in given.items()}

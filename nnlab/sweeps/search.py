@@ -1,0 +1,234 @@
+"""Random search from coarse to fine: draw configs, train them a little, narrow the ranges, repeat.
+
+Drawing at random beats a grid where few knobs matter, since every trial tries a new value of each
+(Bergstra & Bengio, JMLR 13, 2012). Trials are judged on validation data; test data are looked at
+once, by `Search.final`, for the one config that was chosen.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, exp, isfinite, log
+from numbers import Real
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nnlab.data.dataset import Dataset
+from nnlab.errors import UsageError
+from nnlab.models.model import Model
+from nnlab.sweeps.axes import CONFIG, whole, words
+from nnlab.sweeps.results import Results, larger_is_better
+from nnlab.sweeps.sweep import Sweep
+
+DIGITS = 6
+MARGIN = 0.1
+"""How far a narrowed range reaches beyond the best configs, as a share of the range before."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from low to high, log-uniform unless `log` is False."""
+
+    low: float
+    high: float
+    log: bool = True
+
+    def __post_init__(self) -> None:
+        ends = (self.low, self.high)
+        if not all(isinstance(end, Real) and np.isfinite(end) for end in ends):
+            raise UsageError(f"a range needs two finite numbers, got {ends}; try (1e-4, 1e-1)")
+        if self.low >= self.high:
+            raise UsageError(f"a range needs low < high, got {self.low:g}..{self.high:g}")
+        if self.log and self.low <= 0:
+            raise UsageError(
+                f"a log range begins above 0, got {self.low:g}..{self.high:g}; "
+                "try Range(low, high, log=False)"
+            )
+
+    def draw(self, random: np.random.Generator, count: int) -> list[float]:
+        """Independent uniform draws, on the log scale if the range is."""
+        low, high = map(self._scale, (self.low, self.high))
+        return [self._unscale(x) for x in random.uniform(low, high, count)]
+
+    def narrowed(self, best: Sequence[float]) -> "Range":
+        """The interval of the best values and a tenth of the old width beyond, within the old."""
+        low, high = map(self._scale, (self.low, self.high))
+        found = [self._scale(x) for x in best]
+        margin = MARGIN * (high - low)
+        ends = max(low, min(found) - margin), min(high, max(found) + margin)
+        return Range(*map(self._unscale, ends), log=self.log)
+
+    def side(self, value: float) -> str:
+        """The end, low or high, whose outer tenth holds a value; empty in between."""
+        low, high, x = map(self._scale, (self.low, self.high, value))
+        share = (x - low) / (high - low)
+        return "low" if share < MARGIN else "high" if share > 1 - MARGIN else ""
+
+    def _scale(self, x: float) -> float:
+        return log(x) if self.log else float(x)
+
+    def _unscale(self, x: float) -> float:
+        return float(f"{exp(x) if self.log else x:.{DIGITS}g}")
+
+
+Space = dict[str, Range | list[Any]]
+"""What is searched: a range of numbers, or a list to choose from."""
+
+
+class Trial(NamedTuple):
+    """One config of a search and how it did, as a mean over seeds."""
+
+    knobs: dict[str, Any]
+    value: float
+    stage: int
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """A finished search: the ranges and the results of each stage, the last one the finest."""
+
+    metric: str
+    spaces: tuple[Space, ...]
+    stages: tuple[Results, ...]
+    """Along "config"; without test metrics."""
+    trials: tuple[Trial, ...]
+    """All stages' configs, best first."""
+    finalist: Sweep
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The knobs of the best config."""
+        return self.trials[0].knobs
+
+    def warnings(self) -> list[str]:
+        """One line for every range whose border the best config is near: look beyond it."""
+        found = []
+        for knob, values in self.spaces[0].items():
+            if isinstance(values, Range):
+                side = values.side(self.best[knob])
+                if side:
+                    found.append(
+                        f"the best {knob}, {self.best[knob]:g}, is near the {side} end of "
+                        f"{values.low:g}..{values.high:g}; search beyond it"
+                    )
+        return found
+
+    def final(self, progress: bool = True) -> Results:
+        """The best config trained anew from seeds nobody selected by: only now test data count."""
+        return self.finalist.run(progress=progress)
+
+
+def read_space(ranges: Mapping[str, Any]) -> Space:
+    """Pairs become log ranges, lists stay lists to choose from."""
+    if not isinstance(ranges, Mapping) or not ranges:
+        raise UsageError(
+            f"a search needs {{knob: (low, high) or [choices]}}, got {words(ranges, 60)}; "
+            "try {'learning_rate': (1e-4, 1e-1)}"
+        )
+    space: Space = {}
+    for knob, values in ranges.items():
+        if isinstance(values, Range):
+            space[knob] = values
+        elif isinstance(values, tuple) and len(values) == 2:
+            space[knob] = Range(*values)
+        elif isinstance(values, list) and values:
+            space[knob] = list(values)
+        else:
+            raise UsageError(
+                f"{knob} needs a pair (low, high), a Range or a list of choices, "
+                f"got {words(values, 60)}"
+            )
+    return space
+
+
+def draw(space: Space, trials: int, random: np.random.Generator) -> list[dict[str, Any]]:
+    """Independent configs: each knob from its range or its list."""
+    columns = {
+        knob: values.draw(random, trials)
+        if isinstance(values, Range)
+        else [values[i] for i in random.integers(len(values), size=trials)]
+        for knob, values in space.items()
+    }
+    return [{knob: column[i] for knob, column in columns.items()} for i in range(trials)]
+
+
+def narrow(space: Space, best: Sequence[Mapping[str, Any]]) -> Space:
+    """Ranges around the best configs; of a list, the choices that are among them."""
+    return {
+        knob: values.narrowed([config[knob] for config in best])
+        if isinstance(values, Range)
+        else [v for v in values if any(v is c[knob] or v == c[knob] for c in best)]
+        for knob, values in space.items()
+    }
+
+
+def judged(
+    configs: Sequence[dict[str, Any]], results: Results, metric: str, stage: int
+) -> list[Trial]:
+    """Each config with its mean over seeds."""
+    means = results.mean(metric)["mean"].values.tolist()
+    return [Trial(knobs, value, stage) for knobs, value in zip(configs, means, strict=True)]
+
+
+def ranked(trials: Sequence[Trial], metric: str) -> list[Trial]:
+    """The best first, those without a finite value last."""
+    sign = -1 if larger_is_better(metric) else 1
+    return sorted(trials, key=lambda t: (not isfinite(t.value), sign * t.value))
+
+
+def search(
+    ranges: Mapping[str, Any],
+    model: Model | None = None,
+    data: Dataset | None = None,
+    *,
+    trials: int = 100,
+    stages: int = 2,
+    keep: float = 0.1,
+    seed: int = 0,
+    seeds: int = 1,
+    final_seeds: int = 5,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    **knobs: Any,
+) -> Search:
+    """Draw `trials` configs, train them, narrow every range to the best, `stages` times.
+
+    `ranges` maps a knob to (low, high), log-uniform, to a `Range`, or to a list of choices. After a
+    stage each range becomes the interval of its best `keep` share of configs, a tenth of the old
+    width added at either end, and never leaves the old one. A config is judged by its mean over
+    `seeds` seeds of the validation metric; `seed` fixes the draws. Other keywords fix knobs, as in
+    `Sweep`. With `out`, each stage is kept in a directory of its own and an interrupted search
+    continues there. Raises UsageError for an empty range or space.
+    """
+    space = read_space(ranges)
+    for name, value, least in (("trials", trials, 2), ("stages", stages, 1), ("seeds", seeds, 1)):
+        whole(name, value, range(least, 10**6))
+    if not 0 < keep < 1:
+        raise UsageError(f"keep is a share between 0 and 1, got {keep}; try 0.1")
+    random, metric = np.random.default_rng(seed), ""
+    spaces: list[Space] = []
+    found: list[Results] = []
+    judged_so_far: list[Trial] = []
+    for stage in range(1, stages + 1):
+        configs = draw(space, trials, random)
+        place = None if out is None else Path(out) / f"stage{stage}"
+        axes = {CONFIG: configs, "seed": list(range(seeds))}
+        results = Sweep(model, data, axes, **knobs).run(place, progress=progress)
+        metric = metric or results.headline
+        now = ranked(judged(configs, results, metric, stage), metric)
+        spaces.append(space)
+        found.append(without_test(results))
+        judged_so_far += now
+        space = narrow(space, [trial.knobs for trial in now[: ceil(keep * trials)]])
+    order = ranked(judged_so_far, metric)
+    fresh = list(range(seeds, seeds + final_seeds))
+    finalist = Sweep(model, data, {"seed": fresh}, **knobs, **order[0].knobs)
+    return Search(metric, tuple(spaces), tuple(found), tuple(order), finalist)
+
+
+def without_test(results: Results) -> Results:
+    """The results with everything measured on test data left out."""
+    names = [name for name in results.dataset.data_vars if str(name).startswith("test_")]
+    return Results(results.dataset.drop_vars(names))
