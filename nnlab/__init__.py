@@ -14,20 +14,24 @@ if TYPE_CHECKING:
     from nnlab.report.figures import plot
     from nnlab.sweeps.axes import log_space
     from nnlab.sweeps.results import Results
+    from nnlab.sweeps.search import Range, search
     from nnlab.sweeps.sweep import Sweep, load
 
 PACKAGES = ("data", "lanes", "models", "nn", "optim", "report", "sweeps", "train")
 PLACES = {
+    "Range": "nnlab.sweeps.search",
     "Results": "nnlab.sweeps.results",
     "Sweep": "nnlab.sweeps.sweep",
     "UsageError": "nnlab.errors",
     "load": "nnlab.sweeps.sweep",
     "log_space": "nnlab.sweeps.axes",
     "plot": "nnlab.report.figures",
+    "search": "nnlab.sweeps.search",
     "use_all_cores": "nnlab.lanes.devices:prepare",
 }
 
 __all__ = [
+    "Range",
     "Results",
     "Sweep",
     "UsageError",
@@ -40,6 +44,7 @@ __all__ = [
     "optim",
     "plot",
     "report",
+    "search",
     "train",
     "use_all_cores",
 ]

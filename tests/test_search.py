@@ -1,0 +1,102 @@
+"""Random search: the draws' law, the narrowing rule, and a known best place that it finds."""
+
+import numpy as np
+import pytest
+from engine import blobs
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+import nnlab
+from nnlab.sweeps.search import Range, Search, Trial, draw, narrow, ranked
+
+ENDS = st.tuples(st.floats(1e-6, 1e-2), st.floats(2e-2, 1e3))
+
+
+def test_draws_are_log_uniform_and_linear_ones_uniform() -> None:
+    random = np.random.default_rng(0)
+    logs = np.log10(Range(1e-6, 1e-2).draw(random, 2000))
+    assert stats.kstest(logs, stats.uniform(-6, 4).cdf).pvalue > 0.01
+    flat = Range(-1.0, 3.0, log=False).draw(random, 2000)
+    assert stats.kstest(flat, stats.uniform(-1, 4).cdf).pvalue > 0.01
+
+
+@given(ENDS, st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_a_narrowed_range_holds_the_best_stays_inside_and_shrinks(ends, shares) -> None:
+    old = Range(*ends)
+    width = np.log(old.high / old.low)
+    best = [old.low * np.exp(share * width) for share in shares]
+    new = old.narrowed(best)
+    assert old.low * (1 - 1e-5) <= new.low <= min(best) * (1 + 1e-5)
+    assert max(best) * (1 - 1e-5) <= new.high <= old.high * (1 + 1e-5)
+    spread = np.log(max(best) / min(best))
+    assert np.log(new.high / new.low) <= spread + 0.2 * width + 1e-4
+
+
+def test_of_a_list_the_choices_of_the_best_remain() -> None:
+    space = {"optimizer": ["sgd", "adam", "lion"], "learning_rate": Range(1e-3, 1.0)}
+    best = [
+        {"optimizer": "adam", "learning_rate": 0.01},
+        {"optimizer": "sgd", "learning_rate": 0.1},
+    ]
+    new = narrow(space, best)
+    assert new["optimizer"] == ["sgd", "adam"]
+    assert set(draw(new, 4, np.random.default_rng(0))[0]) == set(space)
+
+
+def test_diverged_trials_come_last_whatever_the_metric() -> None:
+    trials = [Trial({"k": k}, v, 1) for k, v in enumerate([0.5, float("nan"), 0.7, float("inf")])]
+    assert [t.knobs["k"] for t in ranked(trials, "val_accuracy")][:2] == [2, 0]
+    assert [t.knobs["k"] for t in ranked(trials, "val_loss")][:2] == [0, 2]
+
+
+def test_a_search_finds_the_rates_that_learn_and_looks_at_test_data_once(tmp_path) -> None:
+    def run():
+        return nnlab.search(
+            {"learning_rate": (1e-7, 1.0), "optimizer": ["sgd", "adam"]},
+            nnlab.models.mlp([8]), blobs(), trials=16, stages=2, keep=0.25, final_seeds=2,
+            epochs=3, batch_size=20, out=tmp_path, progress=False,
+        )  # fmt: skip
+
+    found = run()
+    coarse, fine = (space["learning_rate"] for space in found.spaces)
+    assert fine.high / fine.low < 0.2 * coarse.high / coarse.low
+    assert found.best["learning_rate"] > 1e-3
+    assert found.metric == "val_accuracy"
+    for results in found.stages:
+        assert not [name for name in results.metrics if name.startswith("test_")]
+    assert found.trials[0].value >= max(trial.value for trial in found.trials)
+    again = run()
+    assert again.trials == found.trials, "kept stages are not trained again"
+    final = found.final(progress=False)
+    assert final["test_accuracy"].sizes["seed"] == 2
+    assert list(final.labels("seed")) == [1, 2]
+
+
+def test_a_best_value_near_a_border_is_said() -> None:
+    space = {"learning_rate": Range(1e-6, 1e-3), "optimizer": ["sgd"]}
+    for rate, said in [(9e-4, "near the high end of 1e-06..0.001"), (1.2e-6, "near the low end")]:
+        best = Trial({"learning_rate": rate, "optimizer": "sgd"}, 0.9, 1)
+        (warning,) = Search("val_accuracy", (space,), (), (best,), None).warnings()
+        assert said in warning
+        assert "search beyond it" in warning
+    middle = Trial({"learning_rate": 3e-5, "optimizer": "sgd"}, 0.9, 1)
+    assert Search("val_accuracy", (space,), (), (middle,), None).warnings() == []
+
+
+@pytest.mark.parametrize(
+    ("ranges", "said"),
+    [
+        ({}, "a search needs"),
+        ({"learning_rate": ()}, "needs a pair"),
+        ({"learning_rate": (1.0, 0.1)}, "low < high, got 1..0.1"),
+        ({"learning_rate": (0.0, 0.1)}, "a log range begins above 0"),
+        ({"learning_rate": (0.1, float("inf"))}, "two finite numbers"),
+        ({"learnin_rate": (0.01, 0.1)}, "did you mean 'learning_rate'"),
+        ({"optimizer": []}, "needs a pair"),
+    ],
+)
+def test_an_impossible_space_is_one_line(ranges, said) -> None:
+    with pytest.raises(nnlab.UsageError, match=said) as caught:
+        nnlab.search(ranges, nnlab.models.mlp([8]), blobs(), trials=2, batch_size=20)
+    assert "\n" not in str(caught.value)
