@@ -9,17 +9,25 @@ from pathlib import Path
 
 import nnlab
 
-RUNS = 30
+RUNS = 40
 WORDS = ["--hidden", "linear", "--init", "uniform", "--optimizer", "sgd", "--batch-size", "10"]
-WORDS += ["--epochs", "8", "--seeds", str(RUNS), "--lanes", "1", "--quiet"]
+WORDS += ["--epochs", "20", "--seeds", str(RUNS), "--lanes", "1", "--quiet"]
 ONE_DEVICE = os.environ | {"JAX_NUM_CPU_DEVICES": "1", "JAX_PLATFORMS": "cpu"}
 PATIENCE = 240.0
 
 
+# What a shell starts in the background is deaf to Ctrl-C, and so are its children.
+HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+COMMAND = [sys.executable, "-c", f"{HEARING}; from nnlab.cli.app import main; main()", "ablate"]
+
+
 def start(out: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "nnlab.cli.app", "ablate", *WORDS, "--out", str(out)]
     return subprocess.Popen(
-        command, env=ONE_DEVICE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *WORDS, "--out", str(out)],
+        env=ONE_DEVICE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
