@@ -40,7 +40,7 @@ def quick(tmp_path_factory):
     """The side-by-side benchmark's record and table, W2 and the demo at toy size."""
     folder = tmp_path_factory.mktemp("benchmarks")
     out = folder / "new" / "record.json"
-    words = ["--quick", "--work", "W2,demo", "--rounds", "2", "--out", str(out)]
+    words = ["--quick", "--work", "W2,W5,demo", "--rounds", "2", "--out", str(out)]
     command = [sys.executable, "-m", "benchmarks.side_by_side", *words]
     hurry = {  # the processes share what they compile, and it need not be fast
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
@@ -67,10 +67,11 @@ def test_the_record_holds_what_a_reader_needs(quick):
     record, _ = quick
     assert record["quick"]
     assert {"jax", "flax", "optax", "processor", "cores", "load before"} <= set(record["made with"])
-    assert list(record["workloads"]) == ["W2", "demo"]
-    assert set(record["workloads"]["W2"]["peers"]) >= {
-        "nnlab", "flax+optax vmap", "flax+optax scan", "flax+optax jit step"
-    }  # fmt: skip
+    assert list(record["workloads"]) == ["W2", "W5", "demo"]
+    for name in ("W2", "W5"):
+        assert set(record["workloads"][name]["peers"]) >= {
+            "nnlab", "flax+optax vmap", "flax+optax scan", "flax+optax jit step"
+        }  # fmt: skip
     assert set(record["workloads"]["demo"]["peers"]) >= {"nnlab", "flax+optax vmap"}
     for work in record["workloads"].values():
         assert len(work["limit GFLOP/s"]["rounds"]) == record["rounds"] == 2
@@ -121,6 +122,13 @@ def test_flops_count_every_product_of_a_training_step():
         return total
 
     assert flops(jax.make_jaxpr(jax.grad(loss))(weights).jaxpr) == work.flops
+
+
+def test_flops_of_a_convnet_are_those_of_its_kernels_at_every_pixel():
+    macs = 28**2 * 5 * 5 * 32, 14**2 * 5 * 5 * 32 * 64, 7 * 7 * 64 * 1024, 1024 * 10
+    work = WORKS["W5"]
+    assert work.flops == 128 * (6 * sum(macs) - 2 * macs[0])
+    assert work.parameters == 3_274_634
 
 
 def test_a_twin_differs_by_one_unit_in_the_last_place():

@@ -24,27 +24,39 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 ACTIVATIONS = {"relu": nn.relu, "sigmoid": nn.sigmoid, "tanh": nn.tanh}
 
 
-class MLP(nn.Module):
-    """Dense layers with an activation between them."""
+class Network(nn.Module):
+    """5x5 convolutions with 2x2 pools, if any, then dense layers; an activation between them."""
 
+    channels: tuple[int, ...]
     sizes: tuple[int, ...]
     activation: Callable[[jax.Array], jax.Array]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        for features in self.channels:
+            x = self.activation(nn.Conv(features, (5, 5))(x))
+            x = nn.max_pool(x, (2, 2), (2, 2), "SAME")
+        x = x.reshape(x.shape[0], -1)
         for size in self.sizes[:-1]:
             x = self.activation(nn.Dense(size)(x))
         return nn.Dense(self.sizes[-1])(x)
 
 
-def model_of(work: Workload, config: Config) -> MLP:
-    return MLP(work.sizes[1:], ACTIVATIONS[config.activation])
+def model_of(work: Workload, config: Config) -> Network:
+    return Network(work.channels, work.sizes[1:], ACTIVATIONS[config.activation])
 
 
 def variables(inputs: Inputs, config: Config) -> dict[str, Any]:
     """The shared initial weights under flax's names."""
-    layers = inputs.starts[config.init, config.activation].layers
-    return {"params": {f"Dense_{i}": {"kernel": w, "bias": b} for i, (w, b) in enumerate(layers)}}
+    weights = inputs.starts[config.init, config.activation]
+    layers = {"Conv": getattr(weights, "convs", ()), "Dense": weights.layers}
+    return {
+        "params": {
+            f"{kind}_{i}": {"kernel": w, "bias": b}
+            for kind, members in layers.items()
+            for i, (w, b) in enumerate(members)
+        }
+    }
 
 
 def stacked(inputs: Inputs, configs: list[Config]) -> tuple[Any, np.ndarray]:
@@ -54,12 +66,14 @@ def stacked(inputs: Inputs, configs: list[Config]) -> tuple[Any, np.ndarray]:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *weights), rates
 
 
-def cross_entropy(model: MLP, params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+def cross_entropy(model: Network, params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
     logits: Any = model.apply(params, x)
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, y))
 
 
-def train(model: MLP, optimizer: Callable[..., Any], params: Any, rate: Any, data: Any) -> Losses:
+def train(
+    model: Network, optimizer: Callable[..., Any], params: Any, rate: Any, data: Any
+) -> Losses:
     """One run: scan over epochs and steps; `data` is (train, valid, test, rows)."""
     train, valid, test, rows = data
     rule = optimizer(rate)

@@ -14,7 +14,6 @@ from benchmarks.workloads import SEED, Inputs, Losses, Workload
 from nnlab.lanes.devices import describe, devices
 from nnlab.lanes.devices import prepare as use_all_cores
 from nnlab.lanes.program import Program
-from nnlab.models.mlp import mlp
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.execute import chunk_arrays, wait
 from nnlab.sweeps.starts import Starts
@@ -31,7 +30,7 @@ def variants(work: Workload) -> tuple[None]:  # noqa: ARG001
 def make_sweep(work: Workload) -> Sweep:
     """The workload as a user writes it."""
     return Sweep(
-        mlp(work.sizes[1:-1]),
+        work.model,
         work.dataset,
         {
             "init": work.inits,
@@ -50,9 +49,7 @@ def prepare(work: Workload, inputs: Inputs, variant: None) -> Prepared:
     del inputs, variant
     sweep = make_sweep(work)
     (group,) = sweep.groups()
-    program = Program(
-        group.plan, group.layout(sweep.data.classes), program_data(sweep.data), devices()
-    )
+    program = Program(group.plan, group.layout(sweep.data), program_data(sweep.data), devices())
     starts = Starts(sweep.data, group.batch_norm)
     width = len(program.devices)
     chunks = list(group.chunks())
