@@ -16,7 +16,7 @@ LAYERS = (
     {"report"},
     {"sweeps"},
     {"lanes"},
-    {"train"},
+    {"train", "parity"},
     {"models", "optim", "data"},
     {"nn"},
     {"trees", "types"},
@@ -53,6 +53,13 @@ def test_arrows_point_down(path):
         there = room(module)
         assert there in HEIGHT, f"{path.name} imports the facade {module!r}"
         assert there == here or HEIGHT[there] < HEIGHT[here], f"{here} must not import {there}"
+
+
+def test_the_proof_of_the_optimizers_knows_nothing_but_them():
+    found = {
+        room(module) for path in (PACKAGE / "parity").rglob("*.py") for module in imports(path)
+    }
+    assert found == {"parity", "optim", "trees", "types", "errors"}
 
 
 def test_every_room_has_a_layer():

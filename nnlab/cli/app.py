@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nnlab.cli.parity import parity
 from nnlab.errors import UsageError, unknown
 
 app = typer.Typer(
@@ -63,11 +64,18 @@ def ablate(
     bias_init: Annotated[str | None, text("Initial biases: zeros,normal:1")] = None,
     activation: Annotated[str | None, text("sigmoid,tanh,relu,leaky_relu:0.2,maxout:3")] = None,
     optimizer: Annotated[str | None, text("sgd,momentum:0.95,adam")] = None,
+    transform: Annotated[
+        str | None, text("Around the optimizer: none,clip_norm:1,lookahead,sam:0.05")
+    ] = None,
+    schedule: Annotated[
+        str | None, text("Rates in time, in epochs: cosine,step:0.5:5,warmup_cosine:2")
+    ] = None,
     learning_rate: Annotated[str | None, text("0.01 or 1e-4..1:8 (8 log-spaced values)")] = None,
     momentum: Annotated[str | None, text("For the optimizers that have it: 0.5,0.9,0.99")] = None,
     weight_decay: Annotated[str | None, text("L2 penalty on weight matrices: 0,1e-4,1e-2")] = None,
     dropout: Annotated[str | None, text("Probability of dropping a hidden unit: 0,0.2,0.5")] = None,
     batch_norm: Annotated[str | None, text("on, off or on,off")] = None,
+    loss: Annotated[str | None, text("cross_entropy,hinge,focal:3 [the data's own]")] = None,
     label_smoothing: Annotated[str | None, text("0,0.1")] = None,
     hidden: Annotated[
         str | None, text("Hidden layers: 5x100 or 512-256; 5x100,2x50 for two nets")
@@ -109,6 +117,7 @@ def ablate(
         "init": init, "bias_init": bias_init, "activation": activation, "optimizer": optimizer,
         "learning_rate": learning_rate, "momentum": momentum, "weight_decay": weight_decay,
         "dropout": dropout, "batch_norm": batch_norm, "label_smoothing": label_smoothing,
+        "transform": transform, "schedule": schedule, "loss": loss,
         "hidden": hidden, "batch_size": batch_size, "epochs": epochs, "seeds": seeds, "data": data,
         "data_dir": data_dir, "scaling": scaling, "limit": limit,
     }  # fmt: skip
@@ -145,9 +154,12 @@ def report(
 
 @app.command(name="list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="init, activation, optimizer or data.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(help="init, activation, loss, optimizer, transform, schedule or data."),
+    ] = None,
 ) -> None:
-    """List every initializer, activation, optimizer and data set with one line each."""
+    """List every name that an option or axis may take, with one line each."""
     from nnlab.cli.catalogue import CATALOGUE
 
     if kind is not None and kind not in CATALOGUE:
@@ -161,6 +173,9 @@ def list_(
                 table.add_row(entry, Text(line).append(f" ({arguments})" * bool(arguments), "dim"))
             OUT.print(table)
             OUT.print()
+
+
+app.command()(parity)
 
 
 def show_summary(summary: Any) -> None:

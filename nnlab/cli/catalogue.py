@@ -29,6 +29,9 @@ def functions(kind: str) -> Entries:
 CATALOGUE: dict[str, Entries] = {
     "init": functions("init"),
     "activation": functions("activation"),
+    "loss": functions("loss"),
     "optimizer": functions("optimizer"),
+    "transform": functions("transform"),
+    "schedule": functions("schedule"),
     "data": lambda: ((name, "", line) for name, line in DATASETS.items()),
 }

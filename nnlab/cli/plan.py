@@ -15,8 +15,9 @@ DATA_OPTIONS = ("data", "data_dir", "scaling", "limit")
 ENTRIES = {"data": str, "data_dir": str, "scaling": str, "limit": int, "set": dict}
 """The entries of a TOML file that are not knobs, and their types."""
 KNOBS = (
-    "hidden", "init", "bias_init", "activation", "batch_norm", "dropout", "optimizer",
-    "learning_rate", "momentum", "weight_decay", "label_smoothing", "batch_size", "epochs",
+    "hidden", "init", "bias_init", "activation", "batch_norm", "dropout", "loss", "optimizer",
+    "transform", "schedule", "learning_rate", "momentum", "weight_decay", "label_smoothing",
+    "batch_size", "epochs",
 )  # fmt: skip
 """Knobs with an option of their own, in the order of the results' axes; --set takes any other."""
 
