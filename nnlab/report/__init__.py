@@ -4,8 +4,10 @@ from nnlab.report.cautions import cautions
 from nnlab.report.figures import heatmap, learning_curves, plot, response
 from nnlab.report.page import write
 from nnlab.report.table import configs, headline, leaders, ranking
+from nnlab.report.verdicts import Verdict, verdict_table
 
 __all__ = [
+    "Verdict",
     "cautions",
     "configs",
     "headline",
@@ -15,5 +17,6 @@ __all__ = [
     "plot",
     "ranking",
     "response",
+    "verdict_table",
     "write",
 ]

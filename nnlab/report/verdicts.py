@@ -1,0 +1,55 @@
+"""What a study found beside what was published, in rows that a file can hold."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.table import Table
+
+from nnlab.errors import UsageError
+
+FILE = "verdicts.json"
+HEAD = ("study", "claim", "published", "ours", "verdict")
+
+
+class Verdict(NamedTuple):
+    """One claim put to the test."""
+
+    claim: str
+    published: str
+    """What the source says, with its numbers."""
+    ours: str
+    """What was found, with its interval, as `report.table.limits` writes it."""
+    holds: bool
+    why: str = ""
+    """Where it fails: what looking into it showed."""
+
+
+def keep(verdicts: Sequence[Verdict], directory: Path) -> Path:
+    """Write a study's verdicts beside its figures."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / FILE
+    path.write_text(json.dumps([v._asdict() for v in verdicts], indent=2) + "\n")
+    return path
+
+
+def read(directory: Path) -> list[Verdict]:
+    """The verdicts in a study's directory; raises UsageError where there are none."""
+    path = directory / FILE
+    try:
+        return [Verdict(**row) for row in json.loads(path.read_text())]
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"{path} holds no verdicts ({type(error).__name__}); run the study again"
+        ) from error
+
+
+def verdict_table(studies: Iterable[tuple[str, Sequence[Verdict]]]) -> Table:
+    """One row per claim; a claim that fails says so, and why."""
+    table = Table(*HEAD, title_justify="left", show_lines=True)
+    for study, verdicts in studies:
+        for verdict in verdicts:
+            word = "holds" if verdict.holds else f"FAILS: {verdict.why}".removesuffix(": ")
+            table.add_row(study, verdict.claim, verdict.published, verdict.ours, word)
+    return table
