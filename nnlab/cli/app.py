@@ -82,6 +82,9 @@ def ablate(
     ] = None,
     batch_size: Annotated[str | None, text("Examples per step [100]")] = None,
     epochs: Annotated[str | None, text("Passes over the training set [15]")] = None,
+    precision: Annotated[
+        str | None, text("Of matrix products on accelerators: float32, tensorfloat32, bfloat16")
+    ] = None,
     seeds: Annotated[str | None, text("How many, or which: 3 or 0,7 [3]")] = None,
     set_: Annotated[
         list[str] | None, text("Any other hyperparameter: --set beta1=0.8,0.9", "--set")
@@ -118,7 +121,8 @@ def ablate(
         "learning_rate": learning_rate, "momentum": momentum, "weight_decay": weight_decay,
         "dropout": dropout, "batch_norm": batch_norm, "label_smoothing": label_smoothing,
         "transform": transform, "schedule": schedule, "loss": loss,
-        "hidden": hidden, "batch_size": batch_size, "epochs": epochs, "seeds": seeds, "data": data,
+        "hidden": hidden, "batch_size": batch_size, "epochs": epochs, "precision": precision,
+        "seeds": seeds, "data": data,
         "data_dir": data_dir, "scaling": scaling, "limit": limit,
     }  # fmt: skip
     options = read_file(config) if config else {}
@@ -127,6 +131,7 @@ def ablate(
     sweep = make_sweep(options)
     if dry_run:
         show_summary(sweep.summary(lanes))
+        show_prediction(sweep.predict(lanes))
         return
     try:
         results = sweep.run(out, lanes=lanes, progress=not quiet)
@@ -191,6 +196,15 @@ def show_summary(summary: Any) -> None:
     }
     for name, value in rows.items():
         OUT.print(f"{name:>12}  {value}", highlight=False)
+
+
+def show_prediction(prediction: Any) -> None:
+    """How long a sweep would take."""
+    from nnlab.sweeps.progress import in_words
+
+    training, compiling = map(in_words, prediction)
+    extra = f" + {compiling} to compile" if prediction.compiling else ""
+    OUT.print(f"{'time':>12}  about {training}{extra}, by a few steps on this machine")
     OUT.print("nothing was trained", style="dim")
 
 

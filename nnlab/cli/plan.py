@@ -17,7 +17,7 @@ ENTRIES = {"data": str, "data_dir": str, "scaling": str, "limit": int, "set": di
 KNOBS = (
     "hidden", "init", "bias_init", "activation", "batch_norm", "dropout", "loss", "optimizer",
     "transform", "schedule", "learning_rate", "momentum", "weight_decay", "label_smoothing",
-    "batch_size", "epochs",
+    "batch_size", "epochs", "precision",
 )  # fmt: skip
 """Knobs with an option of their own, in the order of the results' axes; --set takes any other."""
 

@@ -39,7 +39,7 @@ def values(knob: str, text: Any) -> list[Any]:
 
 def reader(knob: str) -> Callable[[str, str], list[Any]]:
     """How one part of a knob's text is read."""
-    if knob in TABLES:
+    if knob in TABLES or knob == "precision":
         return lambda _, part: [part]
     return {"hidden": sizes, "batch_norm": switch}.get(knob, numbers)
 

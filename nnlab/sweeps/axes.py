@@ -16,6 +16,7 @@ from nnlab.errors import UsageError, unknown
 from nnlab.models.model import Model
 from nnlab.optim.checks import number
 from nnlab.sweeps.choices import FLOAT32, TABLES, Choice, fits_float32, hyperparameters, resolve
+from nnlab.train.loop import PRECISIONS, Plan
 
 DEFAULTS: dict[str, Any] = {
     "init": "he",
@@ -30,6 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "label_smoothing": 0.0,
     "batch_size": 100,
     "epochs": 15,
+    "precision": "float32",
     "seed": 0,
 }
 """The knobs of a sweep with the values they have when nobody sets them.
@@ -48,7 +50,7 @@ RANGES = {
 }
 WHOLE = {"batch_size": range(1, 2**31), "epochs": range(1, 2**31), "seed": range(2**32)}
 MOST_VALUES = 1_000_000
-PROGRAM_KNOBS = ("batch_size", "epochs")
+PROGRAM_KNOBS = Plan._fields
 """Knobs that shape the program itself: each value is a group of its own."""
 
 
@@ -189,6 +191,10 @@ def check_value(name: str, value: Any, model: Model) -> Any:
         return whole(name, value, WHOLE[name])
     if name == "batch_norm":
         return _flag(name, value)
+    if name == "precision":
+        if not isinstance(value, str) or value not in PRECISIONS:
+            raise unknown(name, value, PRECISIONS)
+        return value
     if name in structure(model) and name not in DEFAULTS:
         value = tuple(value) if isinstance(value, list | tuple) else value
         return getattr(replace(model, **{name: value}), name)  # type: ignore[type-var]

@@ -16,6 +16,7 @@ from nnlab.lanes.lift import Layout
 from nnlab.lanes.planner import COPIES, Shape, shape_chunks, target_lanes
 from nnlab.lanes.program import Chunk
 from nnlab.sweeps.arrays import outputs_of
+from nnlab.sweeps.axes import DEFAULTS
 from nnlab.sweeps.build import (
     build_rule,
     build_task,
@@ -192,6 +193,11 @@ def make_group(
         raise UsageError(
             f"batch_size {plan.batch_size} is larger than the {len(data.train.y)} training "
             f"examples of {data.name}; choose one of {len(data.train.y)} or less"
+        )
+    if plan.precision != DEFAULTS["precision"] and devices[0].platform == "cpu":
+        raise UsageError(
+            f"precision {plan.precision} changes nothing on a CPU, whose products are float32; "
+            "leave it out, or train on an accelerator"
         )
     tasks = list(dict.fromkeys(r.task for r in recipes))
     rules = sorted(dict.fromkeys(r.rule for r in recipes), key=takes_arrays)

@@ -16,11 +16,21 @@ from nnlab.train.task import Moment, Numbers, Rule, Stats, Task
 from nnlab.types import AnyArray, Array, Int, Params, PRNGKey, Scalar
 
 
+PRECISIONS = {
+    "float32": "float32",
+    "tensorfloat32": "TF32_TF32_F32",
+    "bfloat16": "BF16_BF16_F32",
+}
+"""How factors of float32 matrix products may be rounded; sums are float32. jax's names beside."""
+
+
 class Plan(NamedTuple):
     """What shapes the loop; hashable: a new plan compiles a new program."""
 
     batch_size: int
     epochs: int
+    precision: str = "float32"
+    """One of `PRECISIONS`."""
 
 
 class Examples(NamedTuple):
@@ -114,8 +124,9 @@ def train(
         state, losses = jax.lax.scan(one, state, (number * steps + jnp.arange(steps), rows))
         return state, (jnp.mean(losses, axis=0), evaluate(state, data.valid))
 
-    state, (train_loss, valid) = jax.lax.scan(epoch, state, jnp.arange(plan.epochs))
-    return state, Record(train_loss, valid, evaluate(state, data.test))
+    with jax.default_matmul_precision(PRECISIONS[plan.precision]):
+        state, (train_loss, valid) = jax.lax.scan(epoch, state, jnp.arange(plan.epochs))
+        return state, Record(train_loss, valid, evaluate(state, data.test))
 
 
 def order(
