@@ -5,6 +5,7 @@ import warnings
 
 import jax
 
+from nnlab.lanes.cache import keep_programs
 from nnlab.types import Device
 
 
@@ -25,7 +26,9 @@ def prepare() -> None:
     A few lanes on each of several devices beat many lanes on one: about 1.6 times on two cores.
     jax fixes the number when it first computes, so a script that computes before its first
     sweep calls this at its top; afterwards it changes nothing and `devices` says so.
+    Compiled programs are kept for the next process from here on.
     """
+    keep_programs()
     if asked():
         return
     try:

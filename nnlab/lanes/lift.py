@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from nnlab.lanes.segments import Segments, are_many, join, of_flat, split
+from nnlab.lanes.stored import store, stored_rule, stored_task
 from nnlab.train.loop import State, Trainer, apply_updates, gradient, propose
 from nnlab.train.task import Numbers, Rule, Task
 from nnlab.types import PRNGKey
@@ -49,11 +50,13 @@ def lift(
 ) -> tuple[Callable[[tuple, tuple], State], Trainer]:
     """How `layout.lanes` runs of one seed begin and train; numbers are [lanes of the segment].
 
-    Params and stats are tuples with one tree per task, its leaves [lanes of the task, ...].
+    Params and stats are tuples with one tree per task, its leaves [lanes of the task, ...]; a
+    state's params are in stored order.
     `for_tasks[a]` follows the lanes of task a; `for_rules[o]` the lanes of rule o, in the order of
     the tasks they belong to. `key` is the rules' own.
     """
-    tasks, rules, counts = layout
+    counts = layout.counts
+    tasks, rules = tuple(map(stored_task, layout.tasks)), tuple(map(stored_rule, layout.rules))
     task_numbers = [split(numbers, row) for numbers, row in zip(for_tasks, counts, strict=True)]
     rule_numbers = [
         split(numbers, [row[o] for row in counts]) for o, numbers in enumerate(for_rules)
@@ -61,6 +64,7 @@ def lift(
     segments = [Segments(rules, row, flat=are_many(counts)) for row in counts]
 
     def init(params, stats):
+        params = tuple(jax.vmap(store)(tree) for tree in params)
         memory = [
             [
                 jax.vmap(rules[o].init, in_axes=(0, 0, None))(w, rule_numbers[o][a], key)

@@ -31,6 +31,30 @@ class Chunk(NamedTuple):
     for_rules: tuple[dict[str, np.ndarray], ...]
 
 
+def mesh_of(devices: Sequence[Device]) -> Mesh:
+    """The devices in a row."""
+    return Mesh(np.array(devices), (AXIS,))
+
+
+def on_all(devices: Sequence[Device], data: Data) -> Data:
+    """The data with a copy on every device; programs that are given it share the copies."""
+    return jax.device_put(data, NamedSharding(mesh_of(devices), PartitionSpec()))
+
+
+CPU_OPTIONS = {"xla_cpu_copy_insertion_use_region_analysis": True}
+"""Without it XLA copies every matrix at every step, for fear of an update that overtakes a read."""
+
+
+def compile_for(platform: str, lowered: Any) -> Any:
+    """Compile with the platform's options, or without them where this jaxlib has none such."""
+    try:
+        return lowered.compile(compiler_options=CPU_OPTIONS if platform == "cpu" else None)
+    except jax.errors.JaxRuntimeError as error:
+        if "No such compile option" not in str(error):
+            raise
+        return lowered.compile()
+
+
 class Program:
     """A group's compiled training program; call it with one chunk per device.
 
@@ -40,9 +64,9 @@ class Program:
 
     def __init__(self, plan: Plan, layout: Layout, data: Data, devices: Sequence[Device]):
         self.plan, self.layout, self.devices = plan, layout, list(devices)
-        mesh = Mesh(np.array(self.devices), (AXIS,))
+        mesh = mesh_of(devices)
         self._split = NamedSharding(mesh, PartitionSpec(AXIS))
-        self._data = jax.device_put(data, NamedSharding(mesh, PartitionSpec()))
+        self._data = on_all(devices, data)
         self._function = jax.jit(
             jax.shard_map(
                 self._train,
@@ -52,20 +76,38 @@ class Program:
                 check_vma=False,
             )
         )
-        self._compiled = None
+        self._lowered: Any = None
+        self._compiled: Any = None
         self.compile_seconds = 0.0
+
+    def trace(self, chunk: Chunk) -> None:
+        """The half of compiling that runs Python, under the caller's settings of jax."""
+        began = time.perf_counter()
+        shapes = trees.map(
+            lambda a: jax.ShapeDtypeStruct(
+                (len(self.devices), *a.shape), a.dtype, sharding=self._split
+            ),
+            chunk,
+        )
+        self._lowered = self._function.lower(shapes, self._data)
+        self.compile_seconds = time.perf_counter() - began
+
+    def compile(self) -> None:
+        """The other half, which leaves Python free: another thread may do it."""
+        began = time.perf_counter()
+        self._compiled = compile_for(self.devices[0].platform, self._lowered)
+        self.compile_seconds += time.perf_counter() - began
+        self._lowered = None
 
     def __call__(self, chunks: Sequence[Chunk]) -> Record:
         """Start one chunk per device, not waited for; leaves [devices, seeds, ..., lanes]."""
         if len(chunks) != len(self.devices):
             raise ValueError(f"{len(self.devices)} devices need as many chunks, got {len(chunks)}")
-        stacked = trees.map(lambda *leaves: np.stack(leaves), *chunks)
-        arguments = jax.device_put(stacked, self._split)
         if self._compiled is None:
-            began = time.perf_counter()
-            self._compiled = self._function.lower(arguments, self._data).compile()
-            self.compile_seconds = time.perf_counter() - began
-        return self._compiled(arguments, self._data)
+            self.trace(chunks[0])
+            self.compile()
+        stacked = trees.map(lambda *leaves: np.stack(leaves), *chunks)
+        return self._compiled(jax.device_put(stacked, self._split), self._data)
 
     def _train(self, chunk: Chunk, data: Data) -> Record:
         """One device's chunk; its leading axis of length 1 is the device."""

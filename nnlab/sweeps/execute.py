@@ -1,21 +1,30 @@
-"""Train the chunks that are not finished yet, one per device at a time."""
+"""Train the chunks that are not finished yet, one per device at a time.
+
+While a group trains, a thread compiles the next group's program.
+"""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from statistics import median
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
-from nnlab.lanes.program import Program
+from nnlab.lanes.cache import remember_speed
+from nnlab.lanes.program import Chunk, Program, on_all
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.group import Group
+from nnlab.sweeps.predict import fingerprint
 from nnlab.sweeps.progress import Status, Watch, silent
 from nnlab.sweeps.starts import Starts
 from nnlab.sweeps.store import Store
-from nnlab.train.loop import Record
+from nnlab.train.loop import Data, Record
 from nnlab.types import Device
 
 
@@ -29,6 +38,7 @@ def execute(
     """Train every chunk that the store does not have, and keep each as it finishes."""
     meter = Meter(groups, data, store, watch or silent)
     first = 0
+    jobs: deque[tuple[Group, list[Work]]] = deque()
     for group in groups:
         work = [
             (first + i, *chunk)
@@ -37,8 +47,29 @@ def execute(
         ]
         first += group.shape.chunks
         if work:
-            with memory_in_words(group):
-                train_group(group, work, data, store, devices, meter)
+            jobs.append((group, work))
+    if not jobs:
+        return
+    arrays = on_all(devices, program_data(data))
+    compiler = ThreadPoolExecutor(1, "compiler")
+    coming: deque[tuple[Ready, Future]] = deque()
+
+    def begin_next() -> None:
+        if jobs:
+            ready = trace(*jobs.popleft(), data, arrays, devices)
+            coming.append((ready, compiler.submit(ready.program.compile)))
+
+    try:
+        meter.show("compiling")
+        begin_next()
+        while coming:
+            ready, compiled = coming.popleft()
+            with memory_in_words(ready.group):
+                meter.show("compiling")
+                compiled.result()
+                train_group(ready, data, store, meter, begin_next)
+    finally:
+        compiler.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager
@@ -61,36 +92,55 @@ Work = tuple[int, int, int]
 """A chunk to train: its number in the sweep, config chunk, seed chunk."""
 
 
+class Ready(NamedTuple):
+    """A group whose program is traced, with the chunks of its first round."""
+
+    group: Group
+    work: Sequence[Work]
+    program: Program
+    starts: Starts
+    chunks: list[Chunk]
+
+    def stack(self, round_: Sequence[Work]) -> list[Chunk]:
+        """A chunk for every device; devices without work get a copy."""
+        found = [self.group.chunk(config, seed, self.starts) for _, config, seed in round_]
+        return found + found[-1:] * (len(self.program.devices) - len(found))
+
+
+def trace(
+    group: Group, work: Sequence[Work], data: Dataset, arrays: Data, devices: Sequence[Device]
+) -> Ready:
+    """Trace a group's program; `arrays` is the data on the devices."""
+    program = Program(group.plan, group.layout(data), arrays, devices)
+    ready = Ready(group, work, program, Starts(data, group.batch_norm), [])
+    ready = ready._replace(chunks=ready.stack(work[: len(devices)]))
+    program.trace(ready.chunks[0])
+    return ready
+
+
 def train_group(
-    group: Group,
-    work: Sequence[Work],
-    data: Dataset,
-    store: Store,
-    devices: Sequence[Device],
-    meter: "Meter",
+    ready: Ready, data: Dataset, store: Store, meter: "Meter", meanwhile: Callable[[], None]
 ) -> None:
-    """Compile a group's program and train its chunks, one per device side by side."""
-    meter.show("compiling")
-    program = Program(group.plan, group.layout(data), program_data(data), devices)
-    starts = Starts(data, group.batch_norm)
+    """Train a group's chunks, one per device side by side, and keep them.
 
-    def prepare(round_: Sequence[Work]):
-        chunks = [group.chunk(config, seed, starts) for _, config, seed in round_]
-        return chunks + chunks[-1:] * (len(devices) - len(chunks))
-
-    rounds = [work[i : i + len(devices)] for i in range(0, len(work), len(devices))]
-    ready = prepare(rounds[0])
+    `meanwhile` is called once, while the first round trains.
+    """
+    group, work, program = ready.group, ready.work, ready.program
+    width, chunks = len(program.devices), ready.chunks
+    rounds = [work[i : i + width] for i in range(0, len(work), width)]
+    meter.show("training")
+    times = []
     for i, round_ in enumerate(rounds):
         began = time.perf_counter()
-        compiled_before = program.compile_seconds
-        running = program(ready)
-        compiling = program.compile_seconds - compiled_before
-        meter.show("training")
+        running = program(chunks)
+        if i == 0:
+            meanwhile()
         if i + 1 < len(rounds):
-            ready = prepare(rounds[i + 1])
+            chunks = ready.stack(rounds[i + 1])
         wait(running)
-        seconds = time.perf_counter() - began - compiling
+        seconds = time.perf_counter() - began
         record = jax.tree.map(np.asarray, running)
+        compiling = program.compile_seconds if i == 0 else 0.0
         for device, (number, config_chunk, seed_chunk) in enumerate(round_):
             one = jax.tree.map(lambda a, d=device: a[d], record)
             arrays = dict(chunk_arrays(group, config_chunk, seed_chunk, one))
@@ -99,6 +149,9 @@ def train_group(
             store.write(number, arrays)
             meter.add(arrays["recipe"].size * arrays["seed"].size, group.steps(data))
         meter.tick(seconds)
+        times.append(seconds)
+    lane_steps = width * group.shape.lanes * group.steps(data)
+    remember_speed(fingerprint(group, data), lane_steps / median(times))
 
 
 def wait(record: Record) -> None:

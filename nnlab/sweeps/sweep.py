@@ -21,6 +21,7 @@ from nnlab.sweeps.describe import describe_sweep, read_shapes
 from nnlab.sweeps.execute import execute
 from nnlab.sweeps.grid import Grid, expand
 from nnlab.sweeps.group import Group, make_groups
+from nnlab.sweeps.predict import Prediction, predict
 from nnlab.sweeps.progress import Watch, bar
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.store import Store
@@ -119,6 +120,13 @@ class Sweep:
             bytes=len(found) * (COPIES * widest + sum(trees.leaves(stored))),
             devices=describe(),
         )
+
+    def predict(self, lanes: int | None = None) -> Prediction:
+        """How long all of it will take on this machine, by a probe of each program.
+
+        A probe compiles the program and trains a few steps, once; speeds are remembered.
+        """
+        return predict(self.groups(lanes), self.data, devices())
 
     def run(
         self,
