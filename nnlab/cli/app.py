@@ -10,13 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from nnlab.cli.parity import parity
-from nnlab.errors import UsageError, unknown
+from nnlab.cli.script import STYLE, carry_out
+from nnlab.errors import unknown
 
 app = typer.Typer(
-    add_completion=False,
+    **STYLE,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
     help="Train thousands of labelled networks in one program, and know which choice works.",
 )
 OUT, ERR = Console(), Console(stderr=True)
@@ -25,22 +24,7 @@ Option = typer.Option
 
 def main() -> None:
     """Run the command line; a request that cannot be carried out is one line and status 2."""
-    try:
-        sys.exit(app(standalone_mode=False))
-    except typer.TyperException as error:
-        say_error(error.format_message())
-    except UsageError as error:
-        say_error(str(error))
-    except (typer.Abort, KeyboardInterrupt):
-        say_error("interrupted")
-        sys.exit(130)
-    sys.exit(2)
-
-
-def say_error(message: str) -> None:
-    """One line on standard error; an empty message is one that typer has shown itself."""
-    if message:
-        ERR.print(f"nnlab: {message}", markup=False, highlight=False, soft_wrap=True)
+    carry_out(app, "nnlab")
 
 
 def text(help_: str, *names: str, panel: str = "What to sweep (commas make an axis)") -> Any:

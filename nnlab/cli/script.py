@@ -1,0 +1,51 @@
+"""Command lines that end well: what cannot be carried out is one line and exit status 2."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from nnlab.errors import UsageError
+
+STYLE = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+"""What nnlab's command line and the scripts' have in common."""
+
+
+def run(main: Callable[..., None]) -> None:
+    """Make a command line of a function, whose parameters are its options, and run it.
+
+    Every core is asked for before anything computes.
+    """
+    from nnlab.lanes.devices import prepare
+
+    prepare()
+    app = typer.Typer(**STYLE)
+    app.command(help=sys.modules[main.__module__].__doc__ or main.__doc__)(main)
+    carry_out(app, Path(sys.argv[0]).stem)
+
+
+def carry_out(app: typer.Typer, name: str) -> None:
+    """Run a command line and leave: status 0, 2 with one line, or 130 where interrupted."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:
+        say_error(error.format_message(), name)
+    except UsageError as error:
+        say_error(str(error), name)
+    except (typer.Abort, KeyboardInterrupt):
+        say_error("interrupted", name)
+        sys.exit(130)
+    sys.exit(2)
+
+
+def say_error(message: str, name: str = "nnlab") -> None:
+    """One line on standard error; an empty message is one that typer has shown itself."""
+    if message:
+        console = Console(stderr=True)
+        console.print(f"{name}: {message}", markup=False, highlight=False, soft_wrap=True)
