@@ -1,7 +1,8 @@
 """Command lines that end well: what cannot be carried out is one line and exit status 2."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -15,6 +16,7 @@ STYLE = {
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
 """What nnlab's command line and the scripts' have in common."""
+INTERRUPTED = 130
 
 
 def run(main: Callable[..., None]) -> None:
@@ -33,14 +35,17 @@ def run(main: Callable[..., None]) -> None:
 def carry_out(app: typer.Typer, name: str) -> None:
     """Run a command line and leave: status 0, 2 with one line, or 130 where interrupted."""
     try:
-        sys.exit(app(standalone_mode=False))
+        status = app(standalone_mode=False)
+        if status == INTERRUPTED:  # typer has caught Ctrl-C and says nothing
+            say_error("interrupted", name)
+        sys.exit(status)
     except typer.TyperException as error:
         say_error(error.format_message(), name)
     except UsageError as error:
         say_error(str(error), name)
     except (typer.Abort, KeyboardInterrupt):
         say_error("interrupted", name)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     sys.exit(2)
 
 
@@ -49,3 +54,14 @@ def say_error(message: str, name: str = "nnlab") -> None:
     if message:
         console = Console(stderr=True)
         console.print(f"{name}: {message}", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def kept(out: Path | None, parts: str) -> Iterator[None]:
+    """Ctrl-C while training says what is kept and how to go on, and ends with status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        where = f"finished {parts} are in {out}; the same command continues from there"
+        say_error(f"interrupted; {where if out else 'nothing was kept (no --out)'}")
+        sys.exit(INTERRUPTED)
