@@ -1,16 +1,22 @@
 """Command lines that end well: what cannot be carried out is one line and exit status 2."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
 from nnlab.errors import UsageError
+from nnlab.report.verdicts import Verdict, keep, verdict_table
 
-STYLE = {
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+STYLE: dict[str, Any] = {
     "add_completion": False,
     "pretty_exceptions_enable": False,
     "context_settings": {"help_option_names": ["-h", "--help"]},
@@ -54,6 +60,27 @@ def say_error(message: str, name: str = "nnlab") -> None:
     if message:
         console = Console(stderr=True)
         console.print(f"{name}: {message}", markup=False, highlight=False, soft_wrap=True)
+
+
+def conclude(
+    study: str,
+    out: Path,
+    verdicts: Sequence[Verdict],
+    figures: Mapping[str, "Figure"],
+    tables: Mapping[str, "DataFrame"] | None = None,
+) -> None:
+    """Keep a study's figures (PNG), tables (CSV) and verdicts in `out`; print the verdicts."""
+    try:
+        keep(verdicts, out)
+        for name, figure in figures.items():
+            figure.savefig(out / f"{name}.png")
+        for name, table in (tables or {}).items():
+            table.to_csv(out / f"{name}.csv", index=False)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write into {out} ({error.strerror or error}); choose a folder you can write to"
+        ) from error
+    Console(highlight=False).print(verdict_table([(study, verdicts)]))
 
 
 @contextmanager

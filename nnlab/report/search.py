@@ -62,7 +62,7 @@ def trial_knobs(search: Search) -> "Figure":
     """Every trial's metric over each knob that was searched, a look for each stage."""
     knobs = list(search.spaces[0])[:MOST_KNOBS]
     fig = style.figure(f"{style.capital(words(search.metric))} of {len(search.trials)} trials")
-    columns = 2 if len(knobs) == 4 else min(len(knobs), 3)
+    columns = drawing.columns_for(len(knobs))
     rows = -(-len(knobs) // columns)
     axes = list(fig.subplots(rows, columns, sharey=True, squeeze=False).flat)
     value = np.array([trial.value for trial in search.trials])
