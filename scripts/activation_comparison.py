@@ -18,7 +18,7 @@ from nnlab.report.style import listed
 from nnlab.report.table import points
 from nnlab.sweeps.confirm import confirm
 
-TOY = ["relu", "sigmoid", "tanh"]
+TOY = ["relu", "sigmoid"]
 
 
 def main(

@@ -55,8 +55,8 @@ def main(
             "almost all of 16 panels, one run each",
             f"{faster} of {n} scales, each with an interval above 0",
             faster >= n - 2,
-            f"not faster from {slower}: near He's scale a plain network needs no help, and at 0.0001 "
-            "the variance that batch norm divides by is smaller than the 1e-5 added to it",
+            f"not faster from {slower}: near He's scale a plain network learns faster, and at 1e-4 "
+            "a unit's variance is smaller than the 1e-5 that batch norm adds to it",
         ),
         Verdict(
             "without batch norm most scales do not learn",
