@@ -6,7 +6,7 @@ trials; weight decay 10^U(-8, -4), rate 10^U(-6, -2). Then the same beyond the b
 Expected: the best five have validation accuracies .83, .78, .77, .74, .73 at rates .0052 to .0096:
 all near the upper border, which a good tool says aloud.
 
-About 1 minute on 2 cores.    python scripts/hyperparameter_search.py
+About 2 minutes on 2 cores.    python scripts/hyperparameter_search.py
 """
 
 from pathlib import Path
@@ -52,6 +52,7 @@ def main(
     top = [trial.knobs["learning_rate"] for trial in found["lecture"].trials[:BEST]]
     warned = [line for line in found["lecture"].warnings() if "learning_rate" in line]
     luck = final["lecture"].values("val_accuracy").values
+    low, high = (number(end, "val_accuracy") for end in (luck.min(), luck.max()))
     scores = {name: results.mean(shown_metric(results)) for name, results in final.items()}
     verdicts = [
         Verdict(
@@ -60,8 +61,7 @@ def main(
             "best five: " + " ".join(number(value, "val_accuracy") for value in best),
             best[0] >= 0.8,
             f"all trials share one draw of weights; over {seeds} other draws the best pair reaches "
-            f"{number(luck.min(), 'val_accuracy')} to {number(luck.max(), 'val_accuracy')}, and the "
-            "lecture, which draws new weights for each trial, shows the luckiest",
+            f"{low} to {high}; the lecture draws new weights for each trial and shows the luckiest",
         ),
         Verdict(
             "the best rates lie at the upper border of the range",
