@@ -2,10 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo studies test check bench clean
 
 demo: .venv/installed
 	$(BIN)/python scripts/demo.py --out runs/demo
+
+# MNIST: from NNLAB_DATA_DIR, else from a folder beside this one if there is one, else through TFDS.
+studies: export NNLAB_DATA_DIR ?= $(abspath $(wildcard ../shared/data))
+studies: .venv/installed
+	$(BIN)/python scripts/studies.py --out runs
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest

@@ -278,6 +278,36 @@ WHOLE: dict[str, tuple[Any, list[str]]] = {
     "a range of no values": (lambda: nnlab.log_space(0.1, 1, 0), ["got 0"]),
 }
 
+SEARCH: dict[str, tuple[dict, list[str]]] = {
+    "a search of nothing": ({"ranges": {}}, ["a search needs", "(low, high)"]),
+    "a search of a number": ({"ranges": {"learning_rate": 0.1}}, ["learning_rate needs a pair"]),
+    "a range upside down": ({"ranges": {"learning_rate": (1.0, 0.1)}}, ["low < high, got 1..0.1"]),
+    "a range of zero width": ({"ranges": {"learning_rate": (0.1, 0.1)}}, ["low < high"]),
+    "a log range from zero": ({"ranges": {"learning_rate": (0, 1)}}, ["above 0", "linear"]),
+    "a range of rates below zero": (
+        {"ranges": {"learning_rate": nnlab.Range(-1, -0.5, log=False)}},
+        ["learning_rate is -0.", "needs learning_rate >= 0"],
+    ),
+    "a range of sizes": ({"ranges": {"epochs": (8, 16)}}, ["epochs needs whole numbers"]),
+    "a range of names": ({"ranges": {"optimizer": ("sgd", "adam")}}, ["two finite numbers"]),
+    "a search of an unknown knob": ({"ranges": {"rate": (0.1, 1.0)}}, ["unknown knob 'rate'"]),
+    "a search of what nobody reads": (
+        {"ranges": {"momentum": (0.1, 0.9)}},
+        ["momentum does nothing for optimizer adam"],
+    ),
+    "drawn and fixed": (
+        {"learning_rate": 0.1},
+        ["learning_rate is in config and an axis or fixed"],
+    ),
+    "one trial": ({"trials": 1}, ["trials needs a whole number from 2"]),
+    "no stages": ({"stages": 0}, ["stages needs a whole number from 1"]),
+    "no seeds to judge by": ({"seeds": 0}, ["seeds needs a whole number from 1"]),
+    "no seeds to test by": ({"final_seeds": 0}, ["final_seeds needs a whole number from 1"]),
+    "draws of a negative seed": ({"seed": -1}, ["seed needs a whole number from 0"]),
+    "all are kept": ({"keep": 1.0}, ["keep is a share between 0 and 1, got 1.0"]),
+    "a share in words": ({"keep": "half"}, ["keep is a share", "'half'"]),
+}
+
 RUN: dict[str, tuple[dict, list[str]]] = {
     "no lanes": ({"lanes": 0}, ["lanes needs a whole number from 1", "got 0"]),
     "negative lanes": ({"lanes": -4}, ["lanes needs", "-4"]),
@@ -300,13 +330,19 @@ def request(name: str, out: Path) -> None:
         small(AXES[name][0]).run(out, progress=False)
     elif name in BROKEN:
         small(**BROKEN[name][0]).run(out, progress=False)
+    elif name in SEARCH:
+        asked = {"ranges": {"learning_rate": (0.01, 0.1)}, "trials": 2} | SEARCH[name][0]
+        nnlab.search(
+            **asked, model=mlp([4]), data=clouds(), out=out, progress=False, epochs=1, batch_size=9
+        )
     elif name in RUN:
         small().run(**{"out": out, "progress": False} | RUN[name][0])
     else:
         WHOLE[name][0]().run(out, progress=False)
 
 
-NEEDED = {name: words for table in (AXES, BROKEN, WHOLE, RUN) for name, (_, words) in table.items()}
+TABLES = (AXES, BROKEN, WHOLE, SEARCH, RUN)
+NEEDED = {name: words for table in TABLES for name, (_, words) in table.items()}
 
 
 def main(directory: Path) -> None:

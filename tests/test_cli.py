@@ -10,26 +10,11 @@ import pytest
 
 import nnlab
 from nnlab import UsageError
-from nnlab.cli.app import main
 from nnlab.cli.words import numbers, seeds, split, values
 from nnlab.data import DATASETS
 from nnlab.sweeps.choices import TABLES
 
 TINY = ["--hidden", "8", "--epochs", "2", "--seeds", "2", "--learning-rate", "0.01,0.1"]
-
-
-@pytest.fixture
-def nnlab_(monkeypatch, capsys):
-    """Run a command line in this process: (exit status, standard output, standard error)."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nnlab", *map(str, words)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        captured = capsys.readouterr()
-        return exit_.value.code or 0, captured.out, captured.err
-
-    return run
 
 
 def module(*words: object) -> subprocess.CompletedProcess:

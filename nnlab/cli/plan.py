@@ -1,16 +1,18 @@
-"""From options and a TOML file to a sweep."""
+"""From options and a TOML file to a sweep or a search."""
 
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nnlab.cli.words import option, seeds, values
+from nnlab.cli.words import option, seeds, span, values
 from nnlab.data import load as load_data
+from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError, unknown
 from nnlab.models.mlp import mlp
 from nnlab.sweeps.sweep import Sweep
 
+HIDDEN = (100, 100)
 DATA_OPTIONS = ("data", "data_dir", "scaling", "limit")
 ENTRIES = {"data": str, "data_dir": str, "scaling": str, "limit": int, "set": dict}
 """The entries of a TOML file that are not knobs, and their types."""
@@ -55,29 +57,59 @@ def read_settings(settings: list[str]) -> dict[str, str]:
     return found
 
 
-def make_sweep(options: Mapping[str, Any]) -> Sweep:
-    """The sweep of these options: several values make an axis, one value fixes the knob."""
-    data = load_data(
+def given(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a command's arguments, the knobs, seeds and data options that somebody typed."""
+    names = (*KNOBS, "seeds", *DATA_OPTIONS)
+    return {name: typed[name] for name in names if typed.get(name) is not None}
+
+
+def load_chosen(options: Mapping[str, Any]) -> Dataset:
+    """The data set of these options."""
+    return load_data(
         options.get("data", "digits"),
         **{name: options[name] for name in DATA_OPTIONS[1:] if name in options},
     )
+
+
+def knob_texts(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written for each knob, with or without an option of its own."""
     for name in options.get("set", {}):
         if name in (*KNOBS, "seed", "seeds"):
             own = option("seeds" if name == "seed" else name)
             raise UsageError(f"{name} is not for set; use its own option --{own}")
-    axes: dict[str, Any] = {}
-    fixed: dict[str, Any] = {}
-    written = {k: options[k] for k in KNOBS if k in options} | dict(options.get("set", {}))
-    hidden: tuple[int, ...] = (100, 100)
-    for knob, text in written.items():
-        found = values(knob, text)
-        if len(found) > 1:
-            axes[knob] = found
-        elif not found:
+    return {k: options[k] for k in KNOBS if k in options} | dict(options.get("set", {}))
+
+
+def make_sweep(options: Mapping[str, Any]) -> Sweep:
+    """The sweep of these options: several values make an axis, one value fixes the knob."""
+    data, written = load_chosen(options), knob_texts(options)
+    axes, fixed = divided({knob: values(knob, text) for knob, text in written.items()})
+    model = mlp(fixed.pop("hidden", HIDDEN))
+    return Sweep(model, data, axes | {"seed": seeds(options.get("seeds", 3))}, **fixed)
+
+
+def make_search(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a search with these options: what is drawn, and what is fixed.
+
+    A range is drawn from, and so is a list; one value fixes the knob.
+    """
+    data, written = load_chosen(options), knob_texts(options)
+    spans = {knob: span(knob, text) for knob, text in written.items()}
+    lists = {knob: values(knob, text) for knob, text in written.items() if spans[knob] is None}
+    choices, fixed = divided(lists)
+    drawn = {knob: spans[knob] or choices[knob] for knob in written if knob not in fixed}
+    if not drawn:
+        raise UsageError(
+            "a search needs a range or a list to draw from; try --learning-rate 1e-6..1e-2"
+        )
+    model = mlp(fixed.pop("hidden", HIDDEN))
+    return {"ranges": drawn, "model": model, "data": data, **fixed}
+
+
+def divided(found: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    """The knobs with several values, and those that one value fixes."""
+    for knob, listed in found.items():
+        if not listed:
             raise UsageError(f"{knob} has no values; give one or more, or leave it out")
-        elif knob == "hidden":
-            hidden = found[0]
-        else:
-            fixed[knob] = found[0]
-    axes["seed"] = seeds(options.get("seeds", 3))
-    return Sweep(mlp(hidden), data, axes, **fixed)
+    several = {knob: listed for knob, listed in found.items() if len(listed) > 1}
+    return several, {knob: listed[0] for knob, listed in found.items() if len(listed) == 1}

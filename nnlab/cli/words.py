@@ -9,9 +9,11 @@ import numpy as np
 from nnlab.errors import UsageError
 from nnlab.sweeps.axes import WHOLE, check_count, log_space
 from nnlab.sweeps.choices import TABLES
+from nnlab.sweeps.search import Range
 
 SEPARATORS = re.compile(r",(?![^(]*\))")
 RANGE = re.compile(r"^([^.].*?)\.\.(.+?):(\d+)(:linear)?$")
+SPAN = re.compile(r"^([^.].*?)\.\.([^:]+)(:linear)?$")
 ON_OFF = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 
 
@@ -59,6 +61,27 @@ def numbers(knob: str, part: str) -> list[Any]:
     if part in ON_OFF:
         return [ON_OFF[part]]
     return [number(knob, part)]
+
+
+def span(knob: str, text: str) -> Range | None:
+    """A range to draw from, 'low..high', log-uniform unless it ends in ':linear'; None for else.
+
+    With a count, '1e-4..1:8', it is a list of values.
+    """
+    match = SPAN.match(text.strip())
+    if match is None or knob in TABLES:
+        return None
+    if "," in text:
+        raise UsageError(
+            f"--{option(knob)} {text!r} mixes a range with other values; give one range, or a list"
+        )
+    if knob in WHOLE or knob == "hidden":
+        raise UsageError(f"--{option(knob)} {text!r}: whole numbers need a list, as 10,20,50")
+    low, high = number(knob, match[1]), number(knob, match[2])
+    try:
+        return Range(low, high, log=not match[3])
+    except UsageError as error:
+        raise UsageError(f"--{option(knob)}: {error}") from None
 
 
 def number(knob: str, word: str) -> int | float:

@@ -3,12 +3,23 @@
 load, DATASETS       data sets by name, from files, TFDS or scikit-learn
 from_arrays          your own arrays
 Dataset, Split       what both return
+excerpt, epochs_for  the first examples of a set, and how many epochs hold so many steps
 SCALINGS             how raw values become network input
 """
 
 from nnlab.data.arrays import from_arrays
 from nnlab.data.dataset import Dataset, Split
+from nnlab.data.excerpt import epochs_for, excerpt
 from nnlab.data.load import DATASETS, load
 from nnlab.data.scaling import SCALINGS
 
-__all__ = ["DATASETS", "SCALINGS", "Dataset", "Split", "from_arrays", "load"]
+__all__ = [
+    "DATASETS",
+    "SCALINGS",
+    "Dataset",
+    "Split",
+    "epochs_for",
+    "excerpt",
+    "from_arrays",
+    "load",
+]

@@ -1,15 +1,20 @@
 """Results -> figures, tables, pages; the only place with matplotlib, loaded when first used."""
 
 from nnlab.report.cautions import cautions
+from nnlab.report.differences import against, differences
 from nnlab.report.figures import heatmap, learning_curves, plot, response
 from nnlab.report.page import write
+from nnlab.report.search import best_trials, trial_curves, trial_knobs, write_search
 from nnlab.report.table import configs, headline, leaders, ranking
 from nnlab.report.verdicts import Verdict, verdict_table
 
 __all__ = [
     "Verdict",
+    "against",
+    "best_trials",
     "cautions",
     "configs",
+    "differences",
     "headline",
     "heatmap",
     "leaders",
@@ -17,6 +22,9 @@ __all__ = [
     "plot",
     "ranking",
     "response",
+    "trial_curves",
+    "trial_knobs",
     "verdict_table",
     "write",
+    "write_search",
 ]

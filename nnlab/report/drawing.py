@@ -60,12 +60,12 @@ def panels(
     hue: str | None,
     col: str | None,
 ) -> list[Panel]:
-    """One panel per value of col, three to a row; its series, one per value of hue.
+    """One panel per value of col, up to four to a row; its series, one per value of hue.
 
     x holds the values along x; words stand at 0, 1, 2, …, with the hues side by side.
     """
     values = results.labels(col) if col else np.array([""])
-    columns = min(len(values), 3 if len(values) != 4 else 2)
+    columns = columns_for(len(values))
     rows = -(-len(values) // columns)
     grid = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     made = []
@@ -80,6 +80,11 @@ def panels(
             ax.tick_params(labelbottom=True)
         made.append(Panel(ax, _series(results, part, x, hue)))
     return made
+
+
+def columns_for(count: int) -> int:
+    """Panels in a row: a square of four, else rows of three, of four where there are many."""
+    return {1: 1, 2: 2, 4: 2}.get(count, 3 if count <= 9 else 4)
 
 
 def panel_title(col: str, value: Any) -> str:

@@ -55,6 +55,7 @@ def plot(
     for ax, series in panels:
         for s in series:
             (drawing.line if numeric else drawing.dots)(ax, s)
+    for ax, _ in panels:  # they share the scale, so all are drawn before it is fixed
         style.y_scale(ax, y, table["mean"].values)
     if numeric:
         style.x_scale(panels[0].ax, labels)
@@ -85,13 +86,14 @@ def learning_curves(
     hue: str | None = None,
     col: str | None = None,
     confidence: float = 0.95,
+    most_panels: int = MOST_PANELS,
 ) -> "Figure":
-    """A metric against the epoch, with its interval over seeds as a band."""
+    """A metric against the epoch, with its interval over seeds as a band; panels by col."""
     metric = metric or results.headline
     if "epoch" not in results[metric].dims:
         raise UsageError(f"{metric} has no history; choose a metric that is measured every epoch")
     _check(results, "epoch", hue, col)
-    shown = [(hue, most_hues(results, hue, col)), (col, MOST_PANELS)]
+    shown = [(hue, most_hues(results, hue, col)), (col, most_panels)]
     results, notes = reduce(results, metric, shown, each="curve")
     table = results.mean(metric, confidence=confidence, epoch="all")
     table["diverged"] = xr.zeros_like(table["mean"], dtype=bool)
@@ -103,6 +105,7 @@ def learning_curves(
         for s in series:
             drawing.line(ax, s)
             crossed = drawing.cross_at_end(ax, s) or crossed
+    for ax, _ in panels:
         style.y_scale(ax, metric, table["mean"].values)
     style.whole_numbers(panels[0].ax.xaxis)
     drawing.label_outer(fig, panels, "epoch", words(metric))

@@ -1,10 +1,11 @@
 """What a study found beside what was published, in rows that a file can hold."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from rich.markup import escape
 from rich.table import Table
 
 from nnlab.errors import UsageError
@@ -45,11 +46,19 @@ def read(directory: Path) -> list[Verdict]:
         ) from error
 
 
-def verdict_table(studies: Iterable[tuple[str, Sequence[Verdict]]]) -> Table:
-    """One row per claim; a claim that fails says so, and why."""
-    table = Table(*HEAD, title_justify="left", show_lines=True)
+def verdict_rows(studies: Iterable[tuple[str, Sequence[Verdict]]]) -> Iterator[list[str]]:
+    """One row per claim, under HEAD; a claim that fails says so, and why."""
     for study, verdicts in studies:
         for verdict in verdicts:
             word = "holds" if verdict.holds else f"FAILS: {verdict.why}".removesuffix(": ")
-            table.add_row(study, verdict.claim, verdict.published, verdict.ours, word)
+            yield [study, verdict.claim, verdict.published, verdict.ours, word]
+
+
+def verdict_table(studies: Iterable[tuple[str, Sequence[Verdict]]]) -> Table:
+    """The rows as a table for a terminal."""
+    table = Table(title_justify="left", show_lines=True)
+    for name in HEAD:
+        table.add_column(name, overflow="fold")
+    for row in verdict_rows(studies):
+        table.add_row(*map(escape, row))
     return table

@@ -18,7 +18,7 @@ import numpy as np
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.models.model import Model
-from nnlab.sweeps.axes import CONFIG, whole, words
+from nnlab.sweeps.axes import CONFIG, WHOLE, whole, words
 from nnlab.sweeps.results import Results, larger_is_better
 from nnlab.sweeps.sweep import Sweep
 
@@ -44,7 +44,7 @@ class Range:
         if self.log and self.low <= 0:
             raise UsageError(
                 f"a log range begins above 0, got {self.low:g}..{self.high:g}; "
-                "try Range(low, high, log=False)"
+                "try a linear one: Range(low, high, log=False), or low..high:linear in a shell"
             )
 
     def draw(self, random: np.random.Generator, count: int) -> list[float]:
@@ -53,18 +53,29 @@ class Range:
         return [self._unscale(x) for x in random.uniform(low, high, count)]
 
     def narrowed(self, best: Sequence[float]) -> "Range":
-        """The interval of the best values and a tenth of the old width beyond, within the old."""
+        """The interval of the best values and a tenth of the old width beyond, within the old.
+
+        A range too narrow for six digits stays as it is.
+        """
         low, high = map(self._scale, (self.low, self.high))
         found = [self._scale(x) for x in best]
         margin = MARGIN * (high - low)
         ends = max(low, min(found) - margin), min(high, max(found) + margin)
-        return Range(*map(self._unscale, ends), log=self.log)
+        low, high = map(self._unscale, ends)
+        return Range(low, high, log=self.log) if low < high else self
 
     def side(self, value: float) -> str:
         """The end, low or high, whose outer tenth holds a value; empty in between."""
         low, high, x = map(self._scale, (self.low, self.high, value))
         share = (x - low) / (high - low)
         return "low" if share < MARGIN else "high" if share > 1 - MARGIN else ""
+
+    def borders(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """The outer tenths, low and high, in which `side` sees a border."""
+        low, high = map(self._scale, (self.low, self.high))
+        margin = MARGIN * (high - low)
+        inner = self._unscale(low + margin), self._unscale(high - margin)
+        return (self.low, inner[0]), (inner[1], self.high)
 
     def _scale(self, x: float) -> float:
         return log(x) if self.log else float(x)
@@ -96,6 +107,10 @@ class Search:
     trials: tuple[Trial, ...]
     """All stages' configs, best first."""
     finalist: Sweep
+    drawn: tuple[tuple[dict[str, Any], ...], ...] = ()
+    """Each stage's configs, in the order of its results."""
+    out: Path | None = None
+    """Where the stages are kept."""
 
     @property
     def best(self) -> dict[str, Any]:
@@ -117,7 +132,8 @@ class Search:
 
     def final(self, progress: bool = True) -> Results:
         """The best config trained anew from seeds nobody selected by: only now test data count."""
-        return self.finalist.run(progress=progress)
+        place = None if self.out is None else self.out / "final"
+        return self.finalist.run(place, progress=progress)
 
 
 def read_space(ranges: Mapping[str, Any]) -> Space:
@@ -129,9 +145,12 @@ def read_space(ranges: Mapping[str, Any]) -> Space:
         )
     space: Space = {}
     for knob, values in ranges.items():
+        pair = isinstance(values, tuple) and len(values) == 2
+        if knob in WHOLE and (pair or isinstance(values, Range)):
+            raise UsageError(f"{knob} needs whole numbers; give a list of choices, as [10, 20, 50]")
         if isinstance(values, Range):
             space[knob] = values
-        elif isinstance(values, tuple) and len(values) == 2:
+        elif pair:
             space[knob] = Range(*values)
         elif isinstance(values, list) and values:
             space[knob] = list(values)
@@ -200,32 +219,39 @@ def search(
     width added at either end, and never leaves the old one. A config is judged by its mean over
     `seeds` seeds of the validation metric; `seed` fixes the draws. Other keywords fix knobs, as in
     `Sweep`. With `out`, each stage is kept in a directory of its own and an interrupted search
-    continues there. Raises UsageError for an empty range or space.
+    continues there. A stage without a finite value narrows nothing. Raises UsageError for an empty
+    range or space.
     """
     space = read_space(ranges)
-    for name, value, least in (("trials", trials, 2), ("stages", stages, 1), ("seeds", seeds, 1)):
+    counts = {"trials": (trials, 2), "stages": (stages, 1), "seeds": (seeds, 1)}
+    counts |= {"final_seeds": (final_seeds, 1), "seed": (seed, 0)}
+    for name, (value, least) in counts.items():
         whole(name, value, range(least, 10**6))
-    if not 0 < keep < 1:
-        raise UsageError(f"keep is a share between 0 and 1, got {keep}; try 0.1")
+    if isinstance(keep, bool) or not isinstance(keep, Real) or not 0 < keep < 1:
+        raise UsageError(f"keep is a share between 0 and 1, got {words(keep, 60)}; try 0.1")
     random, metric = np.random.default_rng(seed), ""
+    kept = None if out is None else Path(out)
     spaces: list[Space] = []
     found: list[Results] = []
+    drawn: list[tuple[dict[str, Any], ...]] = []
     judged_so_far: list[Trial] = []
     for stage in range(1, stages + 1):
         configs = draw(space, trials, random)
-        place = None if out is None else Path(out) / f"stage{stage}"
+        place = None if kept is None else kept / f"stage{stage}"
         axes = {CONFIG: configs, "seed": list(range(seeds))}
         results = Sweep(model, data, axes, **knobs).run(place, progress=progress)
         metric = metric or results.headline
         now = ranked(judged(configs, results, metric, stage), metric)
         spaces.append(space)
+        drawn.append(tuple(configs))
         found.append(without_test(results))
         judged_so_far += now
-        space = narrow(space, [trial.knobs for trial in now[: ceil(keep * trials)]])
+        alive = [trial.knobs for trial in now[: ceil(keep * trials)] if isfinite(trial.value)]
+        space = narrow(space, alive) if alive else space
     order = ranked(judged_so_far, metric)
     fresh = list(range(seeds, seeds + final_seeds))
     finalist = Sweep(model, data, {"seed": fresh}, **knobs, **order[0].knobs)
-    return Search(metric, tuple(spaces), tuple(found), tuple(order), finalist)
+    return Search(metric, tuple(spaces), tuple(found), tuple(order), finalist, tuple(drawn), kept)
 
 
 def without_test(results: Results) -> Results:

@@ -86,7 +86,7 @@ class Sweep:
             raise UsageError(
                 f"label_smoothing changes nothing: {self.data.name} has no classes; leave it out"
             )
-        self._given = tuple(fixed)
+        self.given = tuple(fixed)
         natural = "cross_entropy" if self.data.classes else "squared_error"
         defaults = {
             name: check_value(name, v, self.model)
@@ -97,7 +97,7 @@ class Sweep:
     @cached_property
     def grid(self) -> Grid:
         """What each cell trains."""
-        return expand(self.model, self.axes, self.knobs, self._given)
+        return expand(self.model, self.axes, self.knobs, self.given)
 
     def groups(self, lanes: int | None = None) -> list[Group]:
         """The sweep's programs, each with its chunks; `lanes` overrules the planner."""

@@ -1,0 +1,165 @@
+"""A random search as figures and a table: its best trials, their curves, each knob's trials."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from nnlab.errors import UsageError
+from nnlab.report import drawing, style
+from nnlab.report.style import text, words
+from nnlab.sweeps.axes import label
+from nnlab.sweeps.search import Range, Search
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_KNOBS = 6
+STAGE_MARKERS = ("o", "D", "^", "s")
+
+
+def best_trials(search: Search, most: int | None = None) -> pd.DataFrame:
+    """The best trials first: the metric, each knob that was searched, the stage."""
+    rows = [
+        {search.metric: trial.value, **{k: label(v) for k, v in trial.knobs.items()}}
+        | {"stage": trial.stage}
+        for trial in search.trials[:most]
+    ]
+    return pd.DataFrame(rows)
+
+
+@style.styled
+def trial_curves(search: Search, most: int = 20) -> "Figure":
+    """The metric of the best trials against the epoch, coloured by the first range's knob."""
+    found = list(search.trials[:most])
+    curves = [_curve(search, trial.stage, trial.knobs) for trial in found]
+    fig = style.figure(
+        f"{style.capital(words(search.metric))} of the best {len(found)} of "
+        f"{len(search.trials)} trials by epoch"
+    )
+    ax = fig.subplots()
+    knob = next((k for k, v in search.spaces[0].items() if isinstance(v, Range)), None)
+    colours = _ramp(fig, ax, knob, [trial.knobs[knob] for trial in found] if knob else found)
+    for place in reversed(range(len(found))):
+        epochs = np.arange(1, len(curves[place]) + 1)
+        first = place == 0
+        ax.plot(epochs, curves[place], color=colours[place], linewidth=4 if first else 1.8)
+    ax.plot([], [], color="#555555", linewidth=4, label="the best trial")
+    style.y_scale(ax, search.metric, np.concatenate(curves))
+    style.whole_numbers(ax.xaxis)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(words(search.metric))
+    ax.legend(loc="lower right" if "accuracy" in search.metric else "upper right")
+    n = search.stages[0].dataset.sizes["seed"]
+    drawing.small_print(fig, [f"One line per trial, {'one seed' if n == 1 else f'{n} seeds'}."])
+    return fig
+
+
+@style.styled
+def trial_knobs(search: Search) -> "Figure":
+    """Every trial's metric over each knob that was searched, a look for each stage."""
+    knobs = list(search.spaces[0])[:MOST_KNOBS]
+    fig = style.figure(f"{style.capital(words(search.metric))} of {len(search.trials)} trials")
+    columns = drawing.columns_for(len(knobs))
+    rows = -(-len(knobs) // columns)
+    axes = list(fig.subplots(rows, columns, sharey=True, squeeze=False).flat)
+    value = np.array([trial.value for trial in search.trials])
+    stage = np.array([trial.stage for trial in search.trials])
+    for ax, knob in zip(axes, knobs, strict=False):
+        at = _along(ax, search, knob)
+        for n in range(1, len(search.stages) + 1):
+            look: dict[str, Any] = {
+                "color": style.PALETTE[(n - 1) % 7],
+                "marker": STAGE_MARKERS[(n - 1) % 4],
+            }
+            ax.scatter(at[stage == n], value[stage == n], s=45, alpha=0.7, **look)
+        ax.set_xlabel(words(knob))
+    for ax in axes[len(knobs) :]:
+        ax.remove()
+    style.y_scale(axes[0], search.metric, value)
+    fig.supylabel(words(search.metric), fontsize=16)
+    _legend(fig, len(search.stages))
+    left_out = len(search.spaces[0]) - len(knobs)
+    notes = ["One dot per trial; grey: the outer tenth of the range that was searched first."]
+    drawing.small_print(fig, [*notes, f"{left_out} more knobs are not shown." * bool(left_out)])
+    return fig
+
+
+def write_search(search: Search, directory: Path) -> list[Path]:
+    """Write trials.csv, curves.png and knobs.png; UsageError if the folder cannot be written."""
+    figures = {"curves.png": trial_curves(search), "knobs.png": trial_knobs(search)}
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        best_trials(search).to_csv(directory / "trials.csv", index=False)
+        for name, figure in figures.items():
+            figure.savefig(directory / name)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write into {directory} ({error.strerror or error}); "
+            "choose a folder you can write to"
+        ) from error
+    return [directory / name for name in ("trials.csv", *figures)]
+
+
+def _curve(search: Search, stage: int, knobs: dict[str, Any]) -> np.ndarray:
+    """The mean over seeds of a trial's metric, every epoch."""
+    mean = search.stages[stage - 1].mean(search.metric, epoch="all")["mean"]
+    return mean.isel(config=search.drawn[stage - 1].index(knobs)).values
+
+
+def _ramp(fig: "Figure", ax: "Axes", knob: str | None, values: list[Any]) -> list[Any]:
+    """A colour for each value of a number, with its bar; without a number, one colour."""
+    if knob is None:
+        return [style.PALETTE[0]] * len(values)
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm, Normalize
+
+    log = min(values) > 0 and max(values) > 3 * min(values)
+    norm = (LogNorm if log else Normalize)(min(values), max(values))
+    colours = ScalarMappable(norm, colormaps["viridis_r"])
+    bar = fig.colorbar(colours, ax=ax, label=words(knob), fraction=0.04, pad=0.02)
+    if log:
+        style.log_ticks(bar.ax.yaxis, max(values) / min(values))
+    return [colours.to_rgba(value) for value in values]
+
+
+def _along(ax: "Axes", search: Search, knob: str) -> np.ndarray:
+    """Where the trials lie along a knob; a range has its scale, its ends and its borders."""
+    space = search.spaces[0][knob]
+    values = [label(trial.knobs[knob]) for trial in search.trials]
+    if not isinstance(space, Range):
+        names = [text(label(value)) for value in space]
+        ax.set_xticks(range(len(names)), names)
+        ax.set_xlim(-0.6, len(names) - 0.4)
+        drawing.turn_if_crowded(ax, names, 24)
+        return np.array([names.index(text(value)) for value in values], float)
+    if space.log:
+        ax.set_xscale("log")
+        style.log_ticks(ax.xaxis, space.high / space.low)
+    ax.set_xlim(space.low, space.high)
+    for ends in space.borders():
+        ax.axvspan(*ends, color=style.MISSING, zorder=0, linewidth=0)
+    return np.array(values, float)
+
+
+def _legend(fig: "Figure", stages: int) -> None:
+    from matplotlib.lines import Line2D
+
+    if stages < 2:
+        return
+    names = ["coarse", *[f"finer {n}" if stages > 2 else "fine" for n in range(1, stages)]]
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=style.PALETTE[n % 7],
+            marker=STAGE_MARKERS[n % 4],
+            linestyle="",
+            label=name,
+        )
+        for n, name in enumerate(names)
+    ]
+    fig.legend(handles=handles, loc="outside right upper", title="stage", alignment="left")

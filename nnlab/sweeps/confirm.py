@@ -1,0 +1,47 @@
+"""Choose with some seeds, measure with others: each value of an axis at its own best place."""
+
+from collections.abc import Iterable
+from os import PathLike
+
+import numpy as np
+import xarray as xr
+
+from nnlab.sweeps.axes import CONFIG
+from nnlab.sweeps.results import Results
+from nnlab.sweeps.sweep import Sweep
+
+
+def confirm(
+    sweep: Sweep,
+    results: Results,
+    axis: str,
+    seeds: Iterable[int],
+    out: str | PathLike[str] | None = None,
+    progress: bool = True,
+) -> Results:
+    """Every value of an axis, its other axes at their best in `results`, trained from other seeds.
+
+    The best place is chosen by the headline metric, on validation data. Scores of the seeds that
+    chose would flatter the choice; those of fresh seeds do not. The results have the single axis
+    `axis`, the chosen values as coordinates along it.
+    """
+    others = [name for name in results.axes if name != axis]
+    best = results.best(over=others)
+    configs = [
+        {name: sweep.axes[name][place(results, best, name, i)] for name in others} | {axis: value}
+        for i, value in enumerate(sweep.axes[axis])
+    ]
+    fixed = {name: sweep.knobs[name] for name in sweep.given}
+    again = Sweep(sweep.model, sweep.data, {CONFIG: configs, "seed": list(seeds)}, **fixed)
+    return along(again.run(out, progress=progress), axis)
+
+
+def along(results: Results, knob: str) -> Results:
+    """Results of configs with `knob` as their axis, which every config sets to another value."""
+    return Results(results.dataset.swap_dims({CONFIG: knob}))
+
+
+def place(results: Results, best: xr.Dataset, name: str, i: int) -> int:
+    """Where along an axis the best place of row i lies; 0 where no candidate is left."""
+    found = np.flatnonzero(results.labels(name) == best[name].values[i])
+    return int(found[0]) if found.size else 0
