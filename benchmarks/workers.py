@@ -14,7 +14,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from benchmarks.peers import Prepared
-from benchmarks.workloads import Workload, inputs
+from benchmarks.inputs import inputs
+from benchmarks.workloads import Workload
 
 
 class MissingError(RuntimeError):

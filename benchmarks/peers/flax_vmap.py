@@ -1,8 +1,8 @@
 """flax.linen + optax, `jit(vmap(scan over epochs and steps))` on jax's default device.
 
-All lanes read the same batches, as in nnlab. The lanes share one activation and one optimizer: a
-workload that mixes them is one program for each pair, compiled and trained one after the other, and
-their compile times and run times are added up.
+All lanes of a seed read the same batches, as in nnlab. The lanes share one activation and one
+optimizer: a workload that mixes them is one program for each pair, compiled and trained one after
+the other, and their compile times and run times are added up.
 """
 
 import time
@@ -11,23 +11,23 @@ from typing import Any
 
 import jax
 
-from benchmarks.peers import Prepared
+from benchmarks.inputs import Inputs
+from benchmarks.peers import MOST_PROGRAMS, Prepared, cut, gather, homogeneous
 from benchmarks.peers.flax_model import (
     OPTIMIZERS,
     describe_device,
-    gather,
-    homogeneous,
+    lanes_of,
     model_of,
     on_device,
     stacked,
     train,
 )
-from benchmarks.workloads import Inputs, Losses, Workload
+from benchmarks.workloads import Losses, Workload
 
 
 def variants(work: Workload) -> tuple[int, ...]:
     """Lanes in a program."""
-    return work.lanes
+    return work.lanes if len(homogeneous(work)) <= MOST_PROGRAMS else ()
 
 
 def prepare(work: Workload, inputs: Inputs, variant: int) -> Prepared:
@@ -38,20 +38,16 @@ def prepare(work: Workload, inputs: Inputs, variant: int) -> Prepared:
     order: list[int] = []
     for members in homogeneous(work):
         first = work.configs[members[0]]
-        lanes = min(variant, len(members))
-        if len(members) % lanes:
-            raise ValueError(f"{lanes} lanes do not divide {len(members)} configs")
-        cuts = [members[i : i + lanes] for i in range(0, len(members), lanes)]
-        batches = [stacked(inputs, [work.configs[i] for i in cut]) for cut in cuts]
+        batches = [stacked(work, inputs, part) for part in cut(members, variant)]
         function = partial(train, model_of(work, first), OPTIMIZERS[first.optimizer])
         began = time.perf_counter()
-        lifted = jax.jit(jax.vmap(function, in_axes=(0, 0, None)))
-        programs.append((lifted.lower(*batches[0], data).compile(), batches))
+        lifted = jax.jit(jax.vmap(function, in_axes=(lanes_of(work), None)))
+        programs.append((lifted.lower(batches[0], data).compile(), batches))
         seconds += time.perf_counter() - began
         order += members
 
     def run() -> Losses:
-        running = [program(*batch, data) for program, batches in programs for batch in batches]
+        running = [program(batch, data) for program, batches in programs for batch in batches]
         return gather(running, order)
 
     return Prepared(run, lambda: seconds, tuple(sorted(order)), f"{variant}", describe_device())
