@@ -38,6 +38,14 @@ class Inputs:
         """A config's initial weights."""
         return self.starts[config.init, config.activation, config.seed]
 
+    def convs(self, config: Config) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Kernels [height, width, inputs, outputs] and biases of the convolutions, if any."""
+        return list(getattr(self.start(config), "convs", ()))
+
+    def norms(self, config: Config) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Scales and shifts of the batch norms, if any."""
+        return list(getattr(self.start(config), "norms", ()))
+
 
 def inputs(work: Workload, nudged: bool = False) -> Inputs:
     """The arrays of a workload, drawn as nnlab draws them.

@@ -13,8 +13,9 @@ from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from benchmarks.peers import Prepared
+from benchmarks import machine
 from benchmarks.inputs import inputs
+from benchmarks.peers import Prepared
 from benchmarks.workloads import Workload
 
 
@@ -39,6 +40,7 @@ class Facts(NamedTuple):
     configs: tuple[int, ...]
     lanes: str
     device: str
+    own_noise: bool
 
 
 class Worker:
@@ -74,6 +76,10 @@ class Worker:
         """Run what was prepared: what it took, and what it returned."""
         return self._ask("run", variant)
 
+    def peak_bytes(self) -> int:
+        """The most memory that the process has had so far."""
+        return self._ask("peak_bytes")
+
     def _ask(self, *order: Any) -> Any:
         self._pipe.send(order)
         return self._answer()
@@ -103,7 +109,10 @@ def serve(module: str, pipe: Connection) -> None:
             what, *arguments = pipe.recv()
         except EOFError:
             return
-        orders = {"load": bench.load, "prepare": bench.prepare, "run": bench.run}
+        orders = {
+            "load": bench.load, "prepare": bench.prepare, "run": bench.run,
+            "peak_bytes": machine.peak_bytes,
+        }  # fmt: skip
         try:
             pipe.send(("done", orders[what](*arguments)))
         except Exception:
@@ -111,13 +120,16 @@ def serve(module: str, pipe: Connection) -> None:
 
 
 class Bench:
-    """The worker's side: a peer, the workload it was given and what it has prepared."""
+    """The worker's side: a peer, the workload it was given and what it has prepared.
+
+    In a test it stands in for a `Worker`: the same orders, without a process.
+    """
 
     def __init__(self, peer: ModuleType):
         self.peer = peer
         self.prepared: dict[Any, Prepared] = {}
 
-    def load(self, work: Workload, nudged: bool) -> tuple[Any, ...]:
+    def load(self, work: Workload, nudged: bool = False) -> tuple[Any, ...]:
         self.prepared.clear()
         self.work, self.inputs = work, inputs(work, nudged)
         return self.peer.variants(work)

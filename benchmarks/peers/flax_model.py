@@ -93,17 +93,18 @@ def model_of(work: Workload, config: Config) -> Network:
     return network(work, ACTIVATIONS[config.activation])
 
 
-def one_run(work: Workload, inputs: Inputs, config: Config) -> Run:
+def one_run(inputs: Inputs, config: Config) -> Run:
     """The shared initial weights under flax's names, and the config's other arrays."""
     weights = inputs.start(config)
-    layers = {"Conv": getattr(weights, "convs", ()), "Dense": weights.layers}
+    convs, norms = inputs.convs(config), inputs.norms(config)
+    layers = {"Conv": convs, "Dense": weights.layers}
     params: dict[str, Any] = {
         f"{kind}_{i}": {"kernel": w, "bias": b}
         for kind, members in layers.items()
         for i, (w, b) in enumerate(members)
     }
     stats = {}
-    for i, (scale, shift) in enumerate(getattr(weights, "norms", ())):
+    for i, (scale, shift) in enumerate(norms):
         del params[f"Dense_{i}"]["bias"]
         params[f"BatchNorm_{i}"] = {"scale": scale, "bias": shift}
         stats[f"BatchNorm_{i}"] = {"mean": np.zeros_like(shift), "var": np.ones_like(scale)}
@@ -114,11 +115,11 @@ def one_run(work: Workload, inputs: Inputs, config: Config) -> Run:
 
 def stacked(work: Workload, inputs: Inputs, members: list[int]) -> Run:
     """Several runs, leaves [lanes, ...]; of one seed, what it decides is not repeated."""
-    runs = [one_run(work, inputs, work.configs[i]) for i in members]
+    runs = [one_run(inputs, work.configs[i]) for i in members]
     if len(work.seeds) == 1:
         runs = [run._replace(seed=None) for run in runs]
     together = jax.tree.map(lambda *leaves: stack(leaves), *runs)
-    one = one_run(work, inputs, work.configs[members[0]]).seed
+    one = one_run(inputs, work.configs[members[0]]).seed
     return together if len(work.seeds) > 1 else together._replace(seed=one)
 
 
@@ -128,7 +129,7 @@ def stack(leaves: Any) -> Any:
 
 
 def lanes_of(work: Workload) -> Run:
-    """vmap's in_axes of a `Run`."""
+    """The in_axes of a stacked `Run`."""
     return Run(0, 0, 0, Seed(0, 0) if len(work.seeds) > 1 else Seed(None, None))
 
 

@@ -26,7 +26,7 @@ def prepare(work: Workload, inputs: Inputs, variant: None) -> Prepared:
     """Compile the program of one run and train some of the configs with it."""
     del variant
     first, members, data = work.configs[0], some(work), on_device(inputs)
-    runs = [one_run(work, inputs, work.configs[i]) for i in members]
+    runs = [one_run(inputs, work.configs[i]) for i in members]
     began = time.perf_counter()
     function = partial(train, model_of(work, first), OPTIMIZERS[first.optimizer])
     program = jax.jit(function).lower(runs[0], data).compile()

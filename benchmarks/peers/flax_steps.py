@@ -41,7 +41,7 @@ def prepare(work: Workload, inputs: Inputs, variant: None) -> Prepared:
         return loss(*carry[:2], *split)[0]
 
     def begin(i: int) -> tuple[Any, np.float32, Any]:
-        run = one_run(work, inputs, work.configs[i])
+        run = one_run(inputs, work.configs[i])
         carry = run.params, run.stats, optimizer(run.rate).init(run.params)
         return jax.device_put(carry), run.rate, run.seed
 

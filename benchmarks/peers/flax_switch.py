@@ -47,9 +47,9 @@ def mixed(names: tuple[str, ...], choice: Any, rate: Any) -> optax.GradientTrans
     def init(params: Any) -> Any:
         return tuple(rule.init(params) for rule in rules)
 
-    def update(gradients: Any, states: Any, params: Any = None) -> Any:
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
         branches = [branch(i) for i in range(len(rules))]
-        return jax.lax.switch(choice, branches, gradients, states, params)
+        return jax.lax.switch(choice, branches, updates, state, params)
 
     return optax.GradientTransformation(init, update)
 

@@ -70,10 +70,10 @@ class Network(nn.Module):
 
 def build(work: Workload, inputs: Inputs, config: Config) -> Network:
     """The network with the shared initial weights."""
-    model, weights = Network(work, config.activation), inputs.start(config)
-    dense, channels = list(weights.layers), work.channels
+    model, channels = Network(work, config.activation), work.channels
+    dense = list(inputs.start(config).layers)
     pairs: list[tuple[Any, np.ndarray, np.ndarray]] = []
-    for conv, (w, b) in zip(model.convs, getattr(weights, "convs", ()), strict=True):
+    for conv, (w, b) in zip(model.convs, inputs.convs(config), strict=True):
         pairs.append((conv, w.transpose(3, 2, 0, 1), b))
     if channels:  # torch's images come channels first, and so do their numbers in a row
         w, b = dense[0]
@@ -82,7 +82,7 @@ def build(work: Workload, inputs: Inputs, config: Config) -> Network:
         dense[0] = (w, b)
     for layer, (w, b) in zip([*model.hidden, model.last], dense, strict=True):
         pairs.append((layer, w.T, b))
-    for norm, (scale, shift) in zip(model.norms, getattr(weights, "norms", ()), strict=True):
+    for norm, (scale, shift) in zip(model.norms, inputs.norms(config), strict=True):
         pairs.append((norm, scale, shift))
     with torch.no_grad():
         for layer, w, b in pairs:

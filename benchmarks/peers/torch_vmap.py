@@ -72,12 +72,11 @@ def prepare(work: Workload, inputs: Inputs, variant: int) -> Prepared:
             grad_and_value(loss, has_aux=True),
             in_dims=(0, 0, shared, shared), randomness="same" if one_seed else "different",
         )  # fmt: skip
-        look = vmap(lambda *given: loss(*given)[0], in_dims=(0, 0, None, None))
 
         def evaluate(split: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
             model.eval()
             with torch.no_grad():
-                return look(params, stats, *split)
+                return vmap(loss, in_dims=(0, 0, None, None))(params, stats, *split)[0]
 
         history, held_out = [], []
         for epoch in of(part):
