@@ -8,6 +8,7 @@ most, after all its rounds. Beside the chunk, only what is kept of each config s
 it: its record and its place in the grid.
 """
 
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from statistics import median
@@ -38,7 +39,7 @@ def with_rates(work: Workload, configs: int) -> Workload:
 class Case(NamedTuple):
     """A number of configs in a process of its own."""
 
-    worker: Worker
+    worker: Any
     work: Workload
     lanes: int | None
     """A chunk's, if not the planner's."""
@@ -47,9 +48,9 @@ class Case(NamedTuple):
     row: dict[str, Any]
 
 
-def begin(stack: ExitStack, work: Workload, most: int, lanes: int | None = None) -> Case:
-    """Start a process and let it compile."""
-    worker, configs = stack.enter_context(Worker(ENGINE)), len(work.configs)
+def begin(worker: Any, work: Workload, most: int, lanes: int | None = None) -> Case:
+    """Let a process compile."""
+    configs = len(work.configs)
     command.say(f"{configs} configs: compiling")
     worker.load(work)
     facts, _ = worker.prepare(lanes)
@@ -57,21 +58,25 @@ def begin(stack: ExitStack, work: Workload, most: int, lanes: int | None = None)
     return Case(worker, work, lanes, max(1, most // configs // 4), row)
 
 
-def measure(work: Workload, sizes: tuple[int, ...], rounds: int) -> list[dict[str, Any]]:
-    """Rates, round by round, and peak memory for each number of configs; last with small chunks."""
+def measure(
+    work: Workload, sizes: Sequence[int], rounds: int, start: Callable[[], Any]
+) -> list[dict[str, Any]]:
+    """Rates, round by round, and peak memory for each number of configs; last with small chunks.
+
+    `start` gives a worker with nnlab's engine.
+    """
     most = sizes[-1]
-    with ExitStack() as stack:
-        cases = [begin(stack, with_rates(work, n), most) for n in sizes]
-        planned = int(cases[-1].row["lanes"].split()[0])
-        cases.append(begin(stack, with_rates(work, most), most, lanes=max(1, planned // 4)))
-        for r in range(rounds):
-            command.say(f"round {r + 1} of {rounds}")
-            for i in range(len(cases)):
-                case = cases[(r + i) % len(cases)]
-                taken = [case.worker.run(case.lanes)[0].seconds for _ in range(case.repeats)]
-                rate = len(case.work.configs) * case.work.steps / median(taken)
-                case.row["config-steps/s"].append(rate)
-        return [case.row | {"peak bytes": case.worker.peak_bytes()} for case in cases]
+    cases = [begin(start(), with_rates(work, n), most) for n in sizes]
+    planned = int(cases[-1].row["lanes"].split()[0])
+    cases.append(begin(start(), with_rates(work, most), most, lanes=max(1, planned // 4)))
+    for r in range(rounds):
+        command.say(f"round {r + 1} of {rounds}")
+        for i in range(len(cases)):
+            case = cases[(r + i) % len(cases)]
+            taken = [case.worker.run(case.lanes)[0].seconds for _ in range(case.repeats)]
+            rate = len(case.work.configs) * case.work.steps / median(taken)
+            case.row["config-steps/s"].append(rate)
+    return [case.row | {"peak bytes": case.worker.peak_bytes()} for case in cases]
 
 
 def judge(rows: list[dict[str, Any]], work: Workload) -> dict[str, Any]:
@@ -92,12 +97,14 @@ def judge(rows: list[dict[str, Any]], work: Workload) -> dict[str, Any]:
     }
 
 
-def main(words: list[str] | None = None) -> None:
-    """Measure, write, print."""
+def main(words: list[str] | None = None, start: Callable[[], Any] | None = None) -> None:
+    """Measure, write, print; `start` stands in for a process in tests."""
     given = command.options("flat_cost", CLAIM, rounds=5).parse_args(words)
     (work,) = (work for work in WORKLOADS if work.name == "W8")
     work, sizes = (toy(work), (4, 8)) if given.quick else (work, CONFIGS)
-    rows = measure(work, sizes, given.rounds)
+    with ExitStack() as stack:
+        processes = start or (lambda: stack.enter_context(Worker(ENGINE)))
+        rows = measure(work, sizes, given.rounds, processes)
     record = command.begin(CLAIM, given) | {
         "network": work.title, "steps of a config": work.steps,
         "measured": [row | {"config-steps/s": spread(row["config-steps/s"])} for row in rows],

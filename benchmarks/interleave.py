@@ -16,8 +16,9 @@ REFERENCES = ("flax+optax vmap", "flax+optax lax.switch")
 class Peer(Protocol):
     """Carries out orders: a `Worker`, or in a test a `Bench`."""
 
-    def load(self, work: Workload, nudged: bool = False) -> tuple[Any, ...]: ...
+    def load(self, work: Workload) -> tuple[Any, ...]: ...
     def prepare(self, variant: Any) -> tuple[Facts, Any]: ...
+    def twins(self, variant: Any) -> Any: ...
     def run(self, variant: Any) -> tuple[Round, Any]: ...
 
 
@@ -49,17 +50,17 @@ def measure(
     (size,) = limit.load(work)
     limit.prepare(size)
     asked = [name for name in peers if not work.peers or name in work.peers]
-    first, variant = next((name, v) for name in REFERENCES for v in tried(name, peers, work))
-    say(f"{work.name}: {first} compiles and trains the twins")
-    peers[first].load(work, nudged=True)
-    _, twin = peers[first].prepare(variant)
+    tried = {name: peers[name].load(work) for name in asked}
+    first = next(name for name in REFERENCES if tried.get(name))
     entries: list[Entry] = []
-    expected = twin
-    for name in (first, *(name for name in asked if name != first)):
-        for variant in peers[name].load(work):
+    expected: Any = None
+    twin: Any = None
+    for name in sorted(asked, key=lambda name: name != first):
+        for variant in tried[name]:
             say(f"{work.name}: {name} compiles")
             facts, losses = peers[name].prepare(variant)
-            expected = expected if entries else losses
+            if expected is None:
+                expected, twin = losses, peers[name].twins(variant)
             agreement = check(work, expected, twin, losses, facts.configs, facts.own_noise)
             entries.append(Entry(name, variant, facts, agreement, []))
     limits = []
@@ -73,11 +74,6 @@ def measure(
             entry.rounds.append(taken)
     best = {unit: [max(found[unit].values()) for found in limits] for unit in limits[0]}
     return record(work, sorted(entries, key=lambda e: list(peers).index(e.peer)), best)
-
-
-def tried(name: str, peers: Mapping[str, Peer], work: Workload) -> tuple[Any, ...]:
-    """The variants of a peer, its last the cheapest to train twins with; none if it is missing."""
-    return peers[name].load(work)[-1:] if name in peers else ()
 
 
 def record(work: Workload, entries: list[Entry], limits: dict[str, list[float]]) -> dict[str, Any]:

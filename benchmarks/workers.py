@@ -64,9 +64,9 @@ class Worker:
         if self._process.is_alive():
             self._process.terminate()
 
-    def load(self, work: Workload, nudged: bool = False) -> tuple[Any, ...]:
+    def load(self, work: Workload) -> tuple[Any, ...]:
         """Forget the last workload, make the arrays of this one; what the peer tries for it."""
-        return self._ask("load", work, nudged)
+        return self._ask("load", work)
 
     def prepare(self, variant: Any) -> tuple[Facts, Any]:
         """Prepare and run once; the facts, and what the run returned."""
@@ -75,6 +75,10 @@ class Worker:
     def run(self, variant: Any) -> tuple[Round, Any]:
         """Run what was prepared: what it took, and what it returned."""
         return self._ask("run", variant)
+
+    def twins(self, variant: Any) -> Any:
+        """Train what was prepared from weights one unit in the last place larger."""
+        return self._ask("twins", variant)
 
     def peak_bytes(self) -> int:
         """The most memory that the process has had so far."""
@@ -111,7 +115,7 @@ def serve(module: str, pipe: Connection) -> None:
             return
         orders = {
             "load": bench.load, "prepare": bench.prepare, "run": bench.run,
-            "peak_bytes": machine.peak_bytes,
+            "twins": bench.twins, "peak_bytes": bench.peak_bytes,
         }  # fmt: skip
         try:
             pipe.send(("done", orders[what](*arguments)))
@@ -129,17 +133,27 @@ class Bench:
         self.peer = peer
         self.prepared: dict[Any, Prepared] = {}
 
-    def load(self, work: Workload, nudged: bool = False) -> tuple[Any, ...]:
+    def load(self, work: Workload) -> tuple[Any, ...]:
         self.prepared.clear()
-        self.work, self.inputs = work, inputs(work, nudged)
+        self.work, self.inputs = work, inputs(work)
         return self.peer.variants(work)
+
+    def twins(self, variant: Any) -> Any:
+        retrain = self.prepared[variant].retrain
+        if retrain is None:
+            raise ValueError(f"{self.peer.__name__} is no reference: it cannot train twins")
+        return retrain(inputs(self.work, nudged=True))
+
+    def peak_bytes(self) -> int:
+        return machine.peak_bytes()
 
     def prepare(self, variant: Any) -> tuple[Facts, Any]:
         began = time.perf_counter()
         found = self.prepared[variant] = self.peer.prepare(self.work, self.inputs, variant)
         result = found.run()
         seconds = time.perf_counter() - began
-        return Facts(seconds, found.compile_seconds(), *found[2:]), result
+        known = found.configs, found.lanes, found.device, found.own_noise
+        return Facts(seconds, found.compile_seconds(), *known), result
 
     def run(self, variant: Any) -> tuple[Round, Any]:
         began, busy = time.perf_counter(), time.process_time()

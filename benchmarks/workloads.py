@@ -176,7 +176,7 @@ def rates(low: float, high: float, count: int) -> tuple[float, ...]:
 
 TWELVE = (
     "sgd", "momentum", "nesterov", "adagrad(initial_accumulator=0.1, eps_in_root=true)", "rmsprop",
-    "adam", "adamw", "nadam", "adamax", "amsgrad", "adabelief", "radam",
+    "adam", "nadam", "amsgrad", "adabelief", "radam", "adamax", "adamw",
 )  # fmt: skip
 """Optimizers of which optax has the same formulas with the same defaults."""
 DEEP = (64, *[100] * 5, 10)

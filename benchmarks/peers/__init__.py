@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.inputs import Inputs
 from benchmarks.workloads import Losses, Workload
 
 MOST_PROGRAMS = 24
@@ -34,6 +35,8 @@ class Prepared(NamedTuple):
     device: str
     own_noise: bool = False
     """Whether it draws its dropout masks itself, so that only means over configs can agree."""
+    retrain: Callable[[Inputs], Losses] | None = None
+    """Train again from other weights, with what is compiled: a reference's twins."""
 
 
 def homogeneous(work: Workload) -> list[list[int]]:

@@ -65,7 +65,7 @@ def prepare(work: Workload, inputs: Inputs, variant: int) -> Prepared:
 
         return train(network(work, activate), partial(mixed, work.optimizers, optimizer), run, data)
 
-    def batch(part: list[int]) -> tuple[np.ndarray, np.ndarray, Run]:
+    def batch(part: list[int], inputs: Inputs) -> tuple[np.ndarray, np.ndarray, Run]:
         chosen = [work.configs[i] for i in part]
         return (
             np.array([work.activations.index(config.activation) for config in chosen]),
@@ -73,13 +73,17 @@ def prepare(work: Workload, inputs: Inputs, variant: int) -> Prepared:
             stacked(work, inputs, part),
         )
 
-    batches = [batch(part) for part in cut(members, variant)]
+    parts = cut(members, variant)
+    ready = [batch(part, inputs) for part in parts]
     began = time.perf_counter()
     lifted = jax.jit(jax.vmap(one, in_axes=(0, 0, lanes_of(work), None)))
-    program = lifted.lower(*batches[0], data).compile()
+    program = lifted.lower(*ready[0], data).compile()
     seconds = time.perf_counter() - began
 
-    def run() -> Losses:
+    def run(batches: list[Any] = ready) -> Losses:
         return gather([program(*batch, data) for batch in batches], members)
 
-    return Prepared(run, lambda: seconds, tuple(members), f"{variant}", describe_device())
+    return Prepared(
+        run, lambda: seconds, tuple(members), f"{variant}", describe_device(),
+        retrain=lambda inputs: run([batch(part, inputs) for part in parts]),
+    )  # fmt: skip

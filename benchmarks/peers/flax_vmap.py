@@ -15,6 +15,7 @@ from benchmarks.inputs import Inputs
 from benchmarks.peers import MOST_PROGRAMS, Prepared, cut, gather, homogeneous
 from benchmarks.peers.flax_model import (
     OPTIMIZERS,
+    Run,
     describe_device,
     lanes_of,
     model_of,
@@ -34,20 +35,27 @@ def prepare(work: Workload, inputs: Inputs, variant: int) -> Prepared:
     """Compile one program for each pair of activation and optimizer."""
     data = on_device(inputs)
     seconds = 0.0
-    programs: list[tuple[Any, list[Any]]] = []
-    order: list[int] = []
-    for members in homogeneous(work):
-        first = work.configs[members[0]]
-        batches = [stacked(work, inputs, part) for part in cut(members, variant)]
+    programs: list[Any] = []
+    kinds = [cut(members, variant) for members in homogeneous(work)]
+    order = [i for parts in kinds for part in parts for i in part]
+
+    def arrays(inputs: Inputs) -> list[list[Run]]:
+        return [[stacked(work, inputs, part) for part in parts] for parts in kinds]
+
+    ready = arrays(inputs)
+    for parts, batches in zip(kinds, ready, strict=True):
+        first = work.configs[parts[0][0]]
         function = partial(train, model_of(work, first), OPTIMIZERS[first.optimizer])
         began = time.perf_counter()
         lifted = jax.jit(jax.vmap(function, in_axes=(lanes_of(work), None)))
-        programs.append((lifted.lower(batches[0], data).compile(), batches))
+        programs.append(lifted.lower(batches[0], data).compile())
         seconds += time.perf_counter() - began
-        order += members
 
-    def run() -> Losses:
-        running = [program(batch, data) for program, batches in programs for batch in batches]
-        return gather(running, order)
+    def run(ready: list[list[Run]] = ready) -> Losses:
+        pairs = zip(programs, ready, strict=True)
+        return gather([program(batch, data) for program, b in pairs for batch in b], order)
 
-    return Prepared(run, lambda: seconds, tuple(sorted(order)), f"{variant}", describe_device())
+    return Prepared(
+        run, lambda: seconds, tuple(sorted(order)), f"{variant}", describe_device(),
+        retrain=lambda inputs: run(arrays(inputs)),
+    )  # fmt: skip
