@@ -82,7 +82,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--each", action="store_true", help="time every optimizer alone as well")
     given = parser.parse_args(words)
     (hidden,) = sizes("hidden", given.network)
-    names = FIRST_ORDER[:4] if given.quick else FIRST_ORDER
+    names = FIRST_ORDER[:2] if given.quick else FIRST_ORDER
     rates = 2 if given.quick else 8
     everyone = workload("all", names, hidden, rates)
     adam = workload("adam", ("adam",), hidden, rates * len(names))

@@ -245,7 +245,10 @@ def test_flat_cost_measures_speed_and_memory_for_each_number_of_configs(tmp_path
     assert "KiB to the peak" in text
 
 
-def test_startup_times_imports_and_a_first_call_with_a_cold_and_a_warm_cache(tmp_path, capsys):
+def test_startup_times_imports_and_calls_with_a_cold_and_a_warm_cache(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     record, text = printed(startup.main, tmp_path, capsys, rounds=1)
     assert set(record["imports"]) == set(startup.IMPORTS)
     for call in record["calls"].values():
