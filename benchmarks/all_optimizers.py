@@ -12,6 +12,8 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
+import jax
+
 from benchmarks import command
 from benchmarks.peers.nnlab_engine import prepare
 from benchmarks.tables import holds, made_with, table
@@ -131,4 +133,5 @@ def markdown(record: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    jax.config.update("jax_enable_compilation_cache", False)  # a first time's seconds are asked for
     main()

@@ -13,6 +13,8 @@ from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax
+
 from benchmarks import machine
 from benchmarks.inputs import inputs
 from benchmarks.peers import Prepared
@@ -101,7 +103,11 @@ class Worker:
 
 
 def serve(module: str, pipe: Connection) -> None:
-    """Carry out orders until the driver closes the pipe."""
+    """Carry out orders until the driver closes the pipe.
+
+    Without jax's cache on disk: everybody's seconds of compilation are those of a first time.
+    """
+    jax.config.update("jax_enable_compilation_cache", False)
     try:
         bench = Bench(import_module(module))
     except ModuleNotFoundError as error:
