@@ -2,13 +2,24 @@
 
 from collections.abc import Callable, Mapping
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from benchmarks.agreement import Agreement, check
-from benchmarks.workers import Facts, Round, Worker
+from benchmarks.workers import Facts, Round
 from benchmarks.workloads import Workload
 
-OURS, REFERENCE = "nnlab", "flax+optax vmap"
+OURS = "nnlab"
+REFERENCES = ("flax+optax vmap", "flax+optax lax.switch")
+"""Whose losses the others must have: the first of these that trains all of a workload."""
+
+
+class Peer(Protocol):
+    """Carries out orders: a `Worker`, or in a test a `Bench`."""
+
+    def load(self, work: Workload) -> tuple[Any, ...]: ...
+    def prepare(self, variant: Any) -> tuple[Facts, Any]: ...
+    def twins(self, variant: Any) -> Any: ...
+    def run(self, variant: Any) -> tuple[Round, Any]: ...
 
 
 class Entry(NamedTuple):
@@ -27,8 +38,8 @@ class Entry(NamedTuple):
 
 def measure(
     work: Workload,
-    peers: Mapping[str, Worker],
-    limit: Worker,
+    peers: Mapping[str, Peer],
+    limit: Peer,
     rounds: int,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -38,31 +49,34 @@ def measure(
     """
     (size,) = limit.load(work)
     limit.prepare(size)
-    reference = peers[REFERENCE]
-    say(f"{work.name}: {REFERENCE} compiles and trains the twins")
-    _, twin = reference.prepare(reference.load(work, nudged=True)[-1])
+    asked = [name for name in peers if not work.peers or name in work.peers]
+    tried = {name: peers[name].load(work) for name in asked}
+    first = next(name for name in REFERENCES if tried.get(name))
     entries: list[Entry] = []
-    expected = twin
-    for name in (REFERENCE, *(name for name in peers if name != REFERENCE)):
-        for variant in peers[name].load(work):
+    expected: Any = None
+    twin: Any = None
+    for name in sorted(asked, key=lambda name: name != first):
+        for variant in tried[name]:
             say(f"{work.name}: {name} compiles")
             facts, losses = peers[name].prepare(variant)
-            expected = expected if entries else losses
-            agreement = check(work, expected, twin, losses, facts.configs)
+            if expected is None:
+                expected, twin = losses, peers[name].twins(variant)
+            agreement = check(work, expected, twin, losses, facts.configs, facts.own_noise)
             entries.append(Entry(name, variant, facts, agreement, []))
     limits = []
     for r in range(rounds):
         say(f"{work.name}: round {r + 1} of {rounds}")
-        limits.append(max(limit.run(size)[1].values()))
+        limits.append(limit.run(size)[1])
         for i in range(len(entries)):
             entry = entries[(r + i) % len(entries)]
             taken, losses = peers[entry.peer].run(entry.variant)
-            check(work, expected, twin, losses, entry.facts.configs)
+            check(work, expected, twin, losses, entry.facts.configs, entry.facts.own_noise)
             entry.rounds.append(taken)
-    return record(work, sorted(entries, key=lambda e: list(peers).index(e.peer)), limits)
+    best = {unit: [max(found[unit].values()) for found in limits] for unit in limits[0]}
+    return record(work, sorted(entries, key=lambda e: list(peers).index(e.peer)), best)
 
 
-def record(work: Workload, entries: list[Entry], limits: list[float]) -> dict[str, Any]:
+def record(work: Workload, entries: list[Entry], limits: dict[str, list[float]]) -> dict[str, Any]:
     """A workload's measurements as plain values; a peer's best variant is the one that counts."""
     best: dict[str, Entry] = {}
     for entry in entries:
@@ -76,7 +90,8 @@ def record(work: Workload, entries: list[Entry], limits: list[float]) -> dict[st
         "steps of a config": work.steps,
         "parameters": work.parameters,
         "flops of a config-step": work.flops,
-        "limit GFLOP/s": spread(limits),
+        "bytes of a config-step": work.bytes,
+        "limits": {unit: spread(values) for unit, values in limits.items()},
         "peers": {
             name: {
                 **describe(work, entry, limits),
@@ -90,17 +105,24 @@ def record(work: Workload, entries: list[Entry], limits: list[float]) -> dict[st
     }
 
 
-def describe(work: Workload, entry: Entry, limits: list[float]) -> dict[str, Any]:
+def describe(work: Workload, entry: Entry, limits: dict[str, list[float]]) -> dict[str, Any]:
     """One variant's measurements."""
-    gflops = [work.flops * rate / 1e9 for rate in entry.rates(work)]
+    amounts = {"GFLOP/s": work.flops, "GB/s": work.bytes}
+    found = {
+        unit: [amount * rate / 1e9 for rate in entry.rates(work)]
+        for unit, amount in amounts.items()
+    }
     return {
         "lanes": entry.facts.lanes,
         "device": entry.facts.device,
         "configs": len(entry.facts.configs),
         "config-steps/s": spread(entry.rates(work)),
         "cores busy": spread([taken.cores for taken in entry.rounds]),
-        "GFLOP/s": spread(gflops),
-        "share of limit": spread([g / most for g, most in zip(gflops, limits, strict=True)]),
+        **{unit: spread(values) for unit, values in found.items()},
+        "share of limit": {
+            unit: spread([a / b for a, b in zip(values, limits[unit], strict=True)])
+            for unit, values in found.items()
+        },
         "compile seconds": entry.facts.compile_seconds,
         "first result seconds": entry.facts.first_seconds,
         "agreement": entry.agreement._asdict(),

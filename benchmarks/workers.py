@@ -13,8 +13,12 @@ from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax
+
+from benchmarks import machine
+from benchmarks.inputs import inputs
 from benchmarks.peers import Prepared
-from benchmarks.workloads import Workload, inputs
+from benchmarks.workloads import Workload
 
 
 class MissingError(RuntimeError):
@@ -38,6 +42,7 @@ class Facts(NamedTuple):
     configs: tuple[int, ...]
     lanes: str
     device: str
+    own_noise: bool
 
 
 class Worker:
@@ -61,9 +66,9 @@ class Worker:
         if self._process.is_alive():
             self._process.terminate()
 
-    def load(self, work: Workload, nudged: bool = False) -> tuple[Any, ...]:
+    def load(self, work: Workload) -> tuple[Any, ...]:
         """Forget the last workload, make the arrays of this one; what the peer tries for it."""
-        return self._ask("load", work, nudged)
+        return self._ask("load", work)
 
     def prepare(self, variant: Any) -> tuple[Facts, Any]:
         """Prepare and run once; the facts, and what the run returned."""
@@ -72,6 +77,14 @@ class Worker:
     def run(self, variant: Any) -> tuple[Round, Any]:
         """Run what was prepared: what it took, and what it returned."""
         return self._ask("run", variant)
+
+    def twins(self, variant: Any) -> Any:
+        """Train what was prepared from weights one unit in the last place larger."""
+        return self._ask("twins", variant)
+
+    def peak_bytes(self) -> int:
+        """The most memory that the process has had so far."""
+        return self._ask("peak_bytes")
 
     def _ask(self, *order: Any) -> Any:
         self._pipe.send(order)
@@ -90,7 +103,11 @@ class Worker:
 
 
 def serve(module: str, pipe: Connection) -> None:
-    """Carry out orders until the driver closes the pipe."""
+    """Carry out orders until the driver closes the pipe.
+
+    Without jax's cache on disk: everybody's seconds of compilation are those of a first time.
+    """
+    jax.config.update("jax_enable_compilation_cache", False)
     try:
         bench = Bench(import_module(module))
     except ModuleNotFoundError as error:
@@ -102,7 +119,10 @@ def serve(module: str, pipe: Connection) -> None:
             what, *arguments = pipe.recv()
         except EOFError:
             return
-        orders = {"load": bench.load, "prepare": bench.prepare, "run": bench.run}
+        orders = {
+            "load": bench.load, "prepare": bench.prepare, "run": bench.run,
+            "twins": bench.twins, "peak_bytes": bench.peak_bytes,
+        }  # fmt: skip
         try:
             pipe.send(("done", orders[what](*arguments)))
         except Exception:
@@ -110,23 +130,36 @@ def serve(module: str, pipe: Connection) -> None:
 
 
 class Bench:
-    """The worker's side: a peer, the workload it was given and what it has prepared."""
+    """The worker's side: a peer, the workload it was given and what it has prepared.
+
+    In a test it stands in for a `Worker`: the same orders, without a process.
+    """
 
     def __init__(self, peer: ModuleType):
         self.peer = peer
         self.prepared: dict[Any, Prepared] = {}
 
-    def load(self, work: Workload, nudged: bool) -> tuple[Any, ...]:
+    def load(self, work: Workload) -> tuple[Any, ...]:
         self.prepared.clear()
-        self.work, self.inputs = work, inputs(work, nudged)
+        self.work, self.inputs = work, inputs(work)
         return self.peer.variants(work)
+
+    def twins(self, variant: Any) -> Any:
+        retrain = self.prepared[variant].retrain
+        if retrain is None:
+            raise ValueError(f"{self.peer.__name__} is no reference: it cannot train twins")
+        return retrain(inputs(self.work, nudged=True))
+
+    def peak_bytes(self) -> int:
+        return machine.peak_bytes()
 
     def prepare(self, variant: Any) -> tuple[Facts, Any]:
         began = time.perf_counter()
         found = self.prepared[variant] = self.peer.prepare(self.work, self.inputs, variant)
         result = found.run()
         seconds = time.perf_counter() - began
-        return Facts(seconds, found.compile_seconds(), *found[2:]), result
+        known = found.configs, found.lanes, found.device, found.own_noise
+        return Facts(seconds, found.compile_seconds(), *known), result
 
     def run(self, variant: Any) -> tuple[Round, Any]:
         began, busy = time.perf_counter(), time.process_time()

@@ -1,43 +1,34 @@
 """What the peers train: the same data, batches, initial weights and configs for everybody.
 
-A workload is a grid of configs over one network. Weights, batch order and the
-scaling of the data are nnlab's; they are handed to the other peers ready-made, as numpy arrays, so
-that nobody else pays for them.
+A workload is a grid of configs over one network; `benchmarks.inputs` makes its arrays.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise, product
 from math import prod
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from nnlab import trees
 from nnlab.data.arrays import from_arrays
-from nnlab.data.dataset import Dataset, Split
+from nnlab.data.dataset import Dataset
 from nnlab.data.load import load
 from nnlab.models.convnet import ConvNet, convnet
 from nnlab.models.mlp import MLP, mlp
-from nnlab.models.model import Settings
-from nnlab.nn.initializers import zeros
 from nnlab.sweeps.axes import log_space
-from nnlab.sweeps.choices import resolve
-from nnlab.train.keys import Stream, root, stream
-from nnlab.train.loop import order
 
 SEED = 0
 
 
 class Config(NamedTuple):
-    """One run: its seed is always SEED."""
+    """One run."""
 
     init: str
     activation: str
     optimizer: str
     rate: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -53,6 +44,8 @@ class Workload:
     rates: tuple[float, ...]
     lanes: tuple[int, ...]
     """Lane counts a vmapped peer tries; its better one counts."""
+    alone: int = 4
+    """Configs that are trained by the peers that train one run at a time."""
     limit: int = 2048
     """Rows of the matrices whose product shows what the machine can do."""
     data: str = "teacher"
@@ -61,12 +54,24 @@ class Workload:
     inits: tuple[str, ...] = ("he",)
     activations: tuple[str, ...] = ("relu",)
     optimizers: tuple[str, ...] = ("adam",)
+    seeds: tuple[int, ...] = (SEED,)
+    """Each has its own weights, data order and noise."""
+    batch_norm: bool = False
+    """Whether every hidden layer of an MLP is normalised before its activation."""
+    dropout: float = 0.0
+    """Probability of dropping a unit of an MLP's hidden layers."""
     channels: tuple[int, ...] = ()
     """Those of a convnet's 5x5 convolutions, each followed by a 2x2 pool; empty for an MLP."""
     side: int = 0
     """Pixels along a side of a convnet's images, which have one channel."""
     held_out: int = 500
     """Validation, and test, examples of a teacher's data."""
+    peers: tuple[str, ...] = ()
+    """Who trains it; empty: everybody who can."""
+
+    def __post_init__(self) -> None:
+        if self.channels and (self.batch_norm or self.dropout):
+            raise ValueError("the peers' convnets have neither batch norm nor dropout")
 
     @property
     def model(self) -> MLP | ConvNet:
@@ -81,8 +86,8 @@ class Workload:
 
     @property
     def configs(self) -> tuple[Config, ...]:
-        """Row-major over init, activation, optimizer, learning rate."""
-        grid = product(self.inits, self.activations, self.optimizers, self.rates)
+        """Row-major over init, activation, optimizer, learning rate, seed."""
+        grid = product(self.inits, self.activations, self.optimizers, self.rates, self.seeds)
         return tuple(Config(*row) for row in grid)
 
     @cached_property
@@ -110,8 +115,15 @@ class Workload:
         return list(zip(pixels, kernels, strict=True))
 
     @property
+    def hidden(self) -> int:
+        """Numbers that the hidden layers hand on for one example."""
+        return sum(pixels * kernel[-1] for pixels, kernel in self.kernels[:-1])
+
+    @property
     def parameters(self) -> int:
-        return sum(prod(kernel) + kernel[-1] for _, kernel in self.kernels)
+        """Kernels, and a bias for each output; batch norm has a scale and a shift in its place."""
+        norms = sum(self.sizes[1:-1]) if self.batch_norm else 0
+        return sum(prod(kernel) + kernel[-1] for _, kernel in self.kernels) + norms
 
     @property
     def flops(self) -> int:
@@ -124,18 +136,16 @@ class Workload:
         products = [pixels * prod(kernel) for pixels, kernel in self.kernels]
         return 2 * self.batch * (3 * sum(products) - products[0])
 
+    @property
+    def bytes(self) -> int:
+        """What one training step would move if nothing stayed in a cache.
 
-@dataclass(frozen=True)
-class Inputs:
-    """A workload as float32 numpy arrays, ready for a program that trains it."""
-
-    train: Split
-    valid: Split
-    test: Split
-    rows: np.ndarray
-    """[epochs, steps, batch]: the training examples of each batch."""
-    starts: dict[tuple[str, str], Any] = field(repr=False)
-    """nnlab's initial weights by (init, activation)."""
+        Ten passes over the parameters: forward and input gradient read them, the kernel gradient is
+        written, Adam reads weights, gradient and two moments and writes weights and moments. Six
+        over what the hidden layers hand on: outputs are written once and read by the next layer and
+        its kernel gradient, and so are their gradients, read by the layer's two products.
+        """
+        return 4 * (10 * self.parameters + 6 * self.batch * self.hidden)
 
 
 class Losses(NamedTuple):
@@ -160,84 +170,63 @@ def teacher(examples: int, held_out: int, shape: tuple[int, ...], classes: int) 
     )  # fmt: skip
 
 
-def inputs(work: Workload, nudged: bool = False) -> Inputs:
-    """The arrays of a workload, drawn as nnlab draws them.
-
-    With `nudged`, every weight is moved to the next float32: what becomes of that in training is
-    what rounding alone may do.
-    """
-    data = work.dataset
-
-    def ready(split: Split) -> Split:
-        x = (split.x.astype(np.float32) - data.offset) * data.scale
-        return Split(x if work.channels else x.reshape(len(x), -1), split.y)
-
-    epoch_steps = work.steps // work.epochs
-    key = stream(root(SEED), Stream.ORDER)
-    examples = len(data.train.y)
-    epochs = jnp.arange(work.epochs)
-    rows = [order(key, e, examples, epoch_steps, work.batch) for e in epochs]
-
-    def start(init: str, activation: str) -> Any:
-        choice = resolve("init", init)
-        settings = Settings(
-            init=choice.function(**dict(choice.static + choice.numbers)),
-            bias_init=zeros(),
-            activation=resolve("activation", activation).function,
-        )
-        key = stream(root(SEED), Stream.WEIGHTS)
-        weights, _ = work.model.start(key, data.shape, data.classes, settings)
-        weights = trees.map(np.asarray, weights)
-        return trees.map(up, weights) if nudged else weights
-
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        starts = {pair: start(*pair) for pair in product(work.inits, work.activations)}
-        return Inputs(
-            ready(data.train), ready(data.valid), ready(data.test), np.array(rows), starts
-        )
-
-
-def up(w: np.ndarray) -> np.ndarray:
-    """The next float32 above."""
-    return np.nextafter(w, np.float32(np.inf))
-
-
 def rates(low: float, high: float, count: int) -> tuple[float, ...]:
     return tuple(map(float, log_space(low, high, count)))
 
+
+TWELVE = (
+    "sgd", "momentum", "nesterov", "adagrad(initial_accumulator=0.1, eps_in_root=true)", "rmsprop",
+    "adam", "nadam", "amsgrad", "adabelief", "radam", "adamax", "adamw",
+)  # fmt: skip
+"""Optimizers of which optax has the same formulas with the same defaults."""
+DEEP = (64, *[100] * 5, 10)
 
 WORKLOADS = (
     Workload("W1", "784-100-100-10, batch 128, Adam", (784, 100, 100, 10), 128, 1,
              rates(1e-4, 1e-2, 64), lanes=(8, 32)),
     Workload("W2", "64-100-10, batch 32, Adam", (64, 100, 10), 32, 1,
-             rates(1e-4, 1e-2, 256), lanes=(32, 128)),
-    Workload("W3", "64-5x100-10, batch 100, Adam", (64, *[100] * 5, 10), 100, 1,
+             rates(1e-4, 1e-2, 256), lanes=(32, 128), examples=5000, held_out=250),
+    Workload("W3", "64-5x100-10, batch 100, Adam", DEEP, 100, 1,
              rates(1e-4, 1e-2, 64), lanes=(16, 64)),
+    Workload("W4", "W3's net, 12 optimizers x 6 activations x 4 rates", DEEP, 100, 1,
+             rates(1e-4, 1e-3, 4), lanes=(8, 24), alone=8, examples=5000, held_out=250,
+             activations=("relu", "tanh", "sigmoid", "elu", "silu", "gelu_tanh"),
+             optimizers=TWELVE),
     Workload("W5", "2c2d: 28x28, 5x5x32, pool, 5x5x64, pool, 1024, 10, batch 128, Adam",
-             (7 * 7 * 64, 1024, 10), 128, 1, rates(1e-4, 1e-3, 4), lanes=(2, 4), examples=512,
-             channels=(32, 64), side=28, held_out=128),
+             (7 * 7 * 64, 1024, 10), 128, 1, rates(1e-4, 1e-3, 4), lanes=(4,), alone=1,
+             examples=256, channels=(32, 64), side=28, held_out=32),
+    Workload("W6", "W3's net with batch norm and dropout .2 after each hidden layer", DEEP, 100, 1,
+             rates(1e-4, 1e-2, 64), lanes=(16, 64), examples=5000, held_out=250,
+             batch_norm=True, dropout=0.2),
+    Workload("W7", "W3's net, one config x 64 seeds", DEEP, 100, 1,
+             (1e-3,), lanes=(16, 64), examples=5000, held_out=250, seeds=tuple(range(64))),
+    Workload("W8", "W2's net, 4,096 learning rates", (64, 100, 10), 32, 1,
+             rates(1e-4, 1e-2, 4096), lanes=(128,), examples=1280, held_out=64,
+             peers=("nnlab", "flax+optax vmap")),
     Workload("demo", "4 inits x 3 activations x 6 optimizers x 8 rates, 64-5x100-10, digits",
-             (64, *[100] * 5, 10), 100, 4, rates(1e-4, 1.0, 8), lanes=(16, 32), data="digits",
+             DEEP, 100, 2, rates(1e-4, 1.0, 8), lanes=(16,), data="digits",
              inits=("normal(1)", "normal(0.01)", "xavier", "he"),
-             activations=("sigmoid", "tanh", "relu"),
-             optimizers=("sgd", "momentum", "nesterov",
-                         "adagrad(initial_accumulator=0.1, eps_in_root=true)", "rmsprop", "adam")),
+             activations=("sigmoid", "tanh", "relu"), optimizers=TWELVE[:6],
+             peers=("nnlab", "flax+optax vmap")),
 )  # fmt: skip
 
 
 def toy(work: Workload) -> Workload:
     """The same kind of work in a second: for tests, never for a number."""
-    small = {"channels": (2, 3), "side": 6} if work.channels else {}
+    small = {"channels": (3,), "side": 4} if work.channels else {}
     return replace(
         work,
         sizes=(2 * 2 * 3 if work.channels else work.sizes[0], 8, work.sizes[-1]),
+        batch=min(work.batch, 50),
         epochs=2,
         examples=400,
-        rates=work.rates[:: len(work.rates) - 1],
+        held_out=50,
+        rates=tuple(dict.fromkeys([work.rates[0], work.rates[-1]])),
         lanes=(2,),
         limit=128,
         inits=work.inits[-2:],
         activations=work.activations[-1:],
         optimizers=work.optimizers[-2:],
+        seeds=work.seeds[:2],
         **small,
     )

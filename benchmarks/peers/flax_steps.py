@@ -8,18 +8,17 @@ import jax
 import numpy as np
 import optax
 
-from benchmarks.peers import Prepared
+from benchmarks.inputs import Inputs
+from benchmarks.peers import Prepared, gather, some
 from benchmarks.peers.flax_model import (
     OPTIMIZERS,
     cross_entropy,
     describe_device,
     for_one_kind,
-    gather,
     model_of,
-    some,
-    variables,
+    one_run,
 )
-from benchmarks.workloads import Inputs, Losses, Workload
+from benchmarks.workloads import Losses, Workload
 
 variants = for_one_kind
 
@@ -31,39 +30,44 @@ def prepare(work: Workload, inputs: Inputs, variant: None) -> Prepared:
     model, optimizer = model_of(work, first), OPTIMIZERS[first.optimizer]
     loss = partial(cross_entropy, model)
 
-    def step(params: Any, state: Any, rate: Any, x: Any, y: Any) -> Any:
-        value, gradients = jax.value_and_grad(loss)(params, x, y)
+    def step(carry: Any, rate: Any, noise: Any, t: Any, x: Any, y: Any) -> Any:
+        params, stats, state = carry
+        key = jax.random.fold_in(noise, t)
+        (value, stats), gradients = jax.value_and_grad(loss, has_aux=True)(params, stats, x, y, key)
         updates, state = optimizer(rate).update(gradients, state, params)
-        return optax.apply_updates(params, updates), state, value
+        return (optax.apply_updates(params, updates), stats, state), value
 
-    def begin(i: int) -> tuple[Any, Any, np.float32]:
-        params, rate = variables(inputs, work.configs[i]), np.float32(work.configs[i].rate)
-        return jax.device_put(params), optimizer(rate).init(params), rate
+    def evaluate(carry: Any, split: Any) -> Any:
+        return loss(*carry[:2], *split)[0]
+
+    def begin(i: int) -> tuple[Any, np.float32, Any]:
+        run = one_run(inputs, work.configs[i])
+        carry = run.params, run.stats, optimizer(run.rate).init(run.params)
+        return jax.device_put(carry), run.rate, run.seed
 
     def batch(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return inputs.train.x[rows], inputs.train.y[rows]
 
     began = time.perf_counter()
-    params, state, rate = begin(members[0])
-    rows = inputs.rows[0, 0]
-    stepped = (
-        jax.jit(step, donate_argnums=(0, 1)).lower(params, state, rate, *batch(rows)).compile()
-    )
-    measured = jax.jit(loss).lower(params, *inputs.valid).compile()
-    tested = jax.jit(loss).lower(params, *inputs.test).compile()
+    carry, rate, seed = begin(members[0])
+    example = carry, rate, seed.noise, np.int32(0), *batch(seed.rows[0, 0])
+    stepped = jax.jit(step, donate_argnums=0).lower(*example).compile()
+    measured = jax.jit(evaluate).lower(carry, inputs.valid).compile()
+    tested = jax.jit(evaluate).lower(carry, inputs.test).compile()
     seconds = time.perf_counter() - began
 
     def train(i: int) -> Losses:
-        params, state, rate = begin(i)
-        history, held_out = [], []
-        for epoch in inputs.rows:
+        carry, rate, seed = begin(i)
+        history, held_out, t = [], [], 0
+        for epoch in seed.rows:
             losses = []
             for rows in epoch:
-                params, state, value = stepped(params, state, rate, *batch(rows))
+                carry, value = stepped(carry, rate, seed.noise, np.int32(t), *batch(rows))
                 losses.append(value)
+                t += 1
             history.append(np.mean([np.asarray(value) for value in losses]))
-            held_out.append(np.asarray(measured(params, *inputs.valid)))
-        test = np.asarray(tested(params, *inputs.test))
+            held_out.append(np.asarray(measured(carry, inputs.valid)))
+        test = np.asarray(tested(carry, inputs.test))
         return Losses(np.array([history]), np.array([held_out]), test[None])
 
     def run() -> Losses:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
+from benchmarks.inputs import Inputs
 from benchmarks.peers import Prepared
-from benchmarks.workloads import SEED, Inputs, Losses, Workload
+from benchmarks.workloads import Losses, Workload
 from nnlab.lanes.devices import describe, devices
 from nnlab.lanes.devices import prepare as use_all_cores
 from nnlab.lanes.program import Program
@@ -37,18 +38,27 @@ def make_sweep(work: Workload) -> Sweep:
             "activation": work.activations,
             "optimizer": work.optimizers,
             "learning_rate": work.rates,
+            "seed": work.seeds,
         },
-        seed=SEED,
+        batch_norm=work.batch_norm,
+        dropout=work.dropout,
         batch_size=work.batch,
         epochs=work.epochs,
     )
 
 
-def prepare(work: Workload, inputs: Inputs, variant: None) -> Prepared:
-    """Plan; the first run compiles. `inputs` is not used: nnlab draws its own."""
-    del inputs, variant
-    sweep = make_sweep(work)
-    (group,) = sweep.groups()
+def prepare(work: Workload, inputs: Inputs | None = None, variant: int | None = None) -> Prepared:
+    """Plan, with a variant's number of lanes if any; the first run compiles.
+
+    `inputs` is not used: nnlab draws its own.
+    """
+    del inputs
+    return prepare_sweep(make_sweep(work), variant)
+
+
+def prepare_sweep(sweep: Sweep, lanes: int | None = None) -> Prepared:
+    """The engine on a sweep of one program."""
+    (group,) = sweep.groups(lanes)
     program = Program(group.plan, group.layout(sweep.data), program_data(sweep.data), devices())
     starts = Starts(sweep.data, group.batch_norm)
     width = len(program.devices)
@@ -71,17 +81,18 @@ def prepare(work: Workload, inputs: Inputs, variant: None) -> Prepared:
             for device, chunk in enumerate(round_):
                 one = jax.tree.map(lambda a, d=device: a[d], record)
                 arrays = dict(chunk_arrays(group, *chunk, one))
-                for lane, recipe in enumerate(arrays["recipe"].tolist()):
-                    found[recipe] = [
-                        arrays[k][0, lane] for k in ("train_loss", "val_loss", "test_loss")
-                    ]
-        rows = [found[cell] for cell in sweep.grid.cells.ravel().tolist()]
+                histories = [arrays[k] for k in ("train_loss", "val_loss", "test_loss")]
+                for s, seed in enumerate(arrays["seed"].tolist()):
+                    for lane, recipe in enumerate(arrays["recipe"].tolist()):
+                        found[recipe, seed] = [a[s, lane] for a in histories]
+        seeds = sweep.axes["seed"]
+        rows = [found[cell, s] for cell in sweep.grid.cells.ravel().tolist() for s in seeds]
         return Losses(*map(np.stack, zip(*rows, strict=True)))
 
     return Prepared(
         run,
         lambda: program.compile_seconds,
-        tuple(range(len(work.configs))),
+        tuple(range(sweep.grid.cells.size * len(sweep.axes["seed"]))),
         f"{group.shape.lanes} on each of {width}",
         describe(),
     )
