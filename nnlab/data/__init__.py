@@ -2,13 +2,14 @@
 
 load, DATASETS       data sets by name, from files, TFDS or scikit-learn
 from_arrays          your own arrays
+nothing              no data, for a loss that reads none
 Dataset, Split       what both return
 SCALINGS             how raw values become network input
 """
 
-from nnlab.data.arrays import from_arrays
+from nnlab.data.arrays import from_arrays, nothing
 from nnlab.data.dataset import Dataset, Split
 from nnlab.data.load import DATASETS, load
 from nnlab.data.scaling import SCALINGS
 
-__all__ = ["DATASETS", "SCALINGS", "Dataset", "Split", "from_arrays", "load"]
+__all__ = ["DATASETS", "SCALINGS", "Dataset", "Split", "from_arrays", "load", "nothing"]

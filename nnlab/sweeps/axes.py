@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "label_smoothing": 0.0,
     "batch_size": 100,
     "epochs": 15,
+    "reshuffle": True,
     "seed": 0,
 }
 """The knobs of a sweep with the values they have when nobody sets them.
@@ -47,8 +48,9 @@ RANGES = {
     "label_smoothing": (lambda v: 0 <= v < 1, "a number from 0 up to, not including, 1"),
 }
 WHOLE = {"batch_size": range(1, 2**31), "epochs": range(1, 2**31), "seed": range(2**32)}
+FLAGS = ("batch_norm", "reshuffle")
 MOST_VALUES = 1_000_000
-PROGRAM_KNOBS = ("batch_size", "epochs")
+PROGRAM_KNOBS = ("batch_size", "epochs", "reshuffle")
 """Knobs that shape the program itself: each value is a group of its own."""
 
 
@@ -187,7 +189,7 @@ def check_value(name: str, value: Any, model: Model) -> Any:
         value = np.asarray(value).item()
     if name in WHOLE:
         return whole(name, value, WHOLE[name])
-    if name == "batch_norm":
+    if name in FLAGS:
         return _flag(name, value)
     if name in structure(model) and name not in DEFAULTS:
         value = tuple(value) if isinstance(value, list | tuple) else value

@@ -118,10 +118,13 @@ def chunk_arrays(
     yield "seed", np.array([group.seeds[place.position] for place in seeds])[kept]
     histories = {"train_loss": record.train_loss}
     histories |= {f"val_{name}": values for name, values in record.valid.items()}
+    histories |= record.watched
     for name, values in histories.items():
         yield name, np.moveaxis(np.asarray(values)[kept][..., keep], 1, -1)
-    for name, values in record.test.items():
-        yield f"test_{name}", np.asarray(values)[kept][..., keep]
+    once = {f"test_{name}": values for name, values in record.test.items()}
+    once |= {f"start_{name}": values for name, values in record.begun.items()}
+    for name, values in once.items():
+        yield name, np.asarray(values)[kept][..., keep]
 
 
 class Meter:
