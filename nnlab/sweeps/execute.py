@@ -9,6 +9,7 @@ import numpy as np
 
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
+from nnlab.lanes.devices import one_thread_each
 from nnlab.lanes.program import Program
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.group import Group
@@ -37,7 +38,7 @@ def execute(
         ]
         first += group.shape.chunks
         if work:
-            with memory_in_words(group):
+            with memory_in_words(group), one_thread_each(devices):
                 train_group(group, work, data, store, devices, meter)
 
 
