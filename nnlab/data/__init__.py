@@ -2,12 +2,13 @@
 
 load, DATASETS       data sets by name, from files, TFDS or scikit-learn
 from_arrays          your own arrays
+nothing              no data, for a loss that reads none
 Dataset, Split       what both return
 excerpt, epochs_for  the first examples of a set, and how many epochs hold so many steps
 SCALINGS             how raw values become network input
 """
 
-from nnlab.data.arrays import from_arrays
+from nnlab.data.arrays import from_arrays, nothing
 from nnlab.data.dataset import Dataset, Split
 from nnlab.data.excerpt import epochs_for, excerpt
 from nnlab.data.load import DATASETS, load
@@ -22,4 +23,5 @@ __all__ = [
     "excerpt",
     "from_arrays",
     "load",
+    "nothing",
 ]

@@ -6,13 +6,13 @@ from nnlab.data import scaling as scalings
 from nnlab.data.dataset import Dataset, Split, build
 from nnlab.errors import UsageError
 
-Part = float | int | tuple[object, object]
-"""A fraction of the examples, a count of them, or an (x, y) pair of its own."""
+Part = float | int | tuple[object, object] | np.ndarray
+"""A fraction of the examples, a count of them, or an (x, y) pair of its own (an x without y)."""
 
 
 def from_arrays(
     x: object,
-    y: object,
+    y: object = None,
     *,
     test: Part = 0.15,
     validation: Part = 0.15,
@@ -23,7 +23,8 @@ def from_arrays(
 ) -> Dataset:
     """A data set of examples x [n, features...] and targets y [n].
 
-    Integer y are class labels and float y are the targets of a regression.  uint8 x stay uint8,
+    Integer y are class labels and float y are the targets of a regression; without y there are no
+    targets, for a model that is its own loss (`nnlab.models.from_loss`).  uint8 x stay uint8,
     other numbers become float32.  `test` and `validation` are fractions of n, counts, or (x, y)
     pairs of their own; whatever is taken from x is a random part of it, the same for the same
     `seed`.  Labels have to be 0..K-1 with none missing; give `classes` when some do not occur.
@@ -39,7 +40,8 @@ def from_arrays(
         if isinstance(part, float | int | np.integer):
             sizes[word] = size(part, len(whole.x), word)
         else:
-            given[word] = checked(*_pair(part, word), word=f"{word} ")
+            pair = (part, None) if y is None else _pair(part, word)
+            given[word] = checked(*pair, word=f"{word} ")
             _check_alike(whole, given[word], word)
     if len(given) == 2:
         parts, rule = (whole, given["validation"], given["test"]), "parts as given"
@@ -50,14 +52,29 @@ def from_arrays(
     return build(name, parts, classes=count_classes(parts, classes), scaling=scaling, rule=rule)
 
 
+def nothing() -> Dataset:
+    """One empty example and no target in each part: for a loss that reads no data.
+
+    At batch size 1 an epoch is one update.
+    """
+    empty = Split(np.zeros((1, 0), np.float32), np.zeros((1, 0), np.float32))
+    parts = (empty, empty, empty)
+    return build(
+        "empty data", parts, classes=0, scaling="none", rule="nothing to read", maximum=1.0
+    )
+
+
 def checked(x: object, y: object, *, word: str = "") -> Split:
     """The pair as copies with nnlab's dtypes, or the error that says what is wrong with it."""
-    examples, targets = _array(x, f"{word}x"), _array(y, f"{word}y")
+    examples = _array(x, f"{word}x")
     if examples.ndim < 2:
         raise UsageError(
             f"{word}x has shape {examples.shape}; it needs [n, features...]; "
             "for one feature try x[:, None]"
         )
+    if y is None:
+        return Split(_float32(examples, f"{word}x"), np.zeros((len(examples), 0), np.float32))
+    targets = _array(y, f"{word}y")
     if len(examples) != len(targets):
         raise UsageError(
             f"{word}x has {len(examples):,} examples and {word}y has {len(targets):,}; "

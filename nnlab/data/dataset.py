@@ -13,7 +13,7 @@ class Split(NamedTuple):
     """Examples and their targets.
 
     x [n, ...] is uint8 (images, as stored) or float32; y is int32 class labels [n], or float32
-    targets [n, ...] of a regression.
+    targets [n, ...] of a regression; [n, 0] where there are no targets.
     """
 
     x: np.ndarray
@@ -78,7 +78,8 @@ def build(
     offset, scale = scalings.find(scaling)(train.x, maximum)
     sizes = f"{len(train.x):,} train, {len(valid.x):,} validation, {len(test.x):,} test"
     shape = "x".join(map(str, train.x.shape[1:]))
-    task = f"{classes} classes" if classes else "regression"
+    regression = "regression" if train.y.size else "no targets"
+    task = f"{classes} classes" if classes else regression
     description = f"{name}: {sizes}; {shape}, {task}; {rule}; {_formula(offset, scale, scaling)}"
     return Dataset(name, train, valid, test, classes, _frozen(offset), _frozen(scale), description)
 

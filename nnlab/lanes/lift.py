@@ -125,4 +125,7 @@ def lift(
         ]
         return join(columns)
 
-    return init, Trainer(step, settle, measure)
+    def watch(state):
+        return join([jax.vmap(task.watch)(w) for task, w in zip(tasks, state.params, strict=True)])
+
+    return init, Trainer(step, settle, measure, watch)

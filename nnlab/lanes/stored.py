@@ -7,6 +7,7 @@ outputs] it would be turned round at every step, in each of the optimizer's pass
 inverse, and XLA folds the transposition into the products.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -24,13 +25,10 @@ def store(params: PyTree) -> PyTree:
 def stored_task(task: Task) -> Task:
     """The task with parameters in stored order."""
 
-    def loss(params: Any, *rest: Any) -> Any:
-        return task.loss(store(params), *rest)
+    def of(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda params, *rest: function(store(params), *rest)
 
-    def measure(params: Any, *rest: Any) -> Any:
-        return task.measure(store(params), *rest)
-
-    return task._replace(loss=loss, measure=measure)
+    return Task(*map(of, task))
 
 
 def stored_rule(rule: Rule) -> Rule:

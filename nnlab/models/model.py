@@ -1,11 +1,15 @@
-"""What a model is: two pure functions of one run, and the names of the knobs they read."""
+"""What a model is: two pure functions of one run, and the names of the knobs they read.
 
-from collections.abc import Callable
+The first begins a run. The second says what it minimises: the outputs of a `Network`, which the
+sweep's loss compares with targets, or the loss itself of a `Problem`.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from nnlab.nn.activations import relu
 from nnlab.nn.initializers import he, zeros
-from nnlab.types import Activation, Array, Flag, Initializer, Number, Params, PRNGKey
+from nnlab.types import Activation, Array, Flag, Initializer, Number, Params, PRNGKey, Scalar
 
 
 class Settings(NamedTuple):
@@ -20,9 +24,8 @@ class Settings(NamedTuple):
     """Flag: True normalises, False passes through."""
 
 
-@runtime_checkable
-class Model(Protocol):
-    """Any object with these; frozen dataclasses let a sweep vary their fields.
+class Start(Protocol):
+    """What begins a run; frozen dataclasses let a sweep vary their fields.
 
     A field whose name is on a sweep's axis (`hidden`, say) is replaced, and each of its values
     gets a program of its own.
@@ -39,8 +42,36 @@ class Model(Protocol):
         """Initial (params, stats) for examples of a shape."""
         ...
 
+
+@runtime_checkable
+class Network(Start, Protocol):
+    """A model with outputs; how they are judged is a knob, `loss`."""
+
     def apply(
         self, params: Params, stats: Any, x: Array, settings: Settings, key: PRNGKey | None
     ) -> tuple[Array, Any]:
         """(outputs [batch, outputs], stats) of a batch; key None means evaluation."""
         ...
+
+
+@runtime_checkable
+class Problem(Start, Protocol):
+    """A model that is a loss: it has no outputs, and its data need no targets."""
+
+    @property
+    def measures(self) -> Mapping[str, Callable[[Params], Scalar]]:
+        """Numbers of the parameters to record, by name: at the start and after every epoch."""
+        ...
+
+    def loss(self, params: Params, batch: Any) -> Scalar:
+        """The mean loss of a batch: x [batch, ...], or (x, y) where the data have targets."""
+        ...
+
+
+Model = Network | Problem
+
+
+def reads(model: Model) -> frozenset[str]:
+    """The knobs of the forward half that a model's runs read."""
+    own = frozenset(model.knobs)
+    return own if isinstance(model, Problem) else own | {"loss", "label_smoothing"}

@@ -3,8 +3,10 @@
 from nnlab.report.cautions import cautions
 from nnlab.report.differences import against, differences
 from nnlab.report.figures import heatmap, learning_curves, plot, response
+from nnlab.report.maps import behaviour_map, loss_map
 from nnlab.report.page import write
 from nnlab.report.search import best_trials, trial_curves, trial_knobs, write_search
+from nnlab.report.paths import paths
 from nnlab.report.table import configs, headline, leaders, ranking
 from nnlab.report.verdicts import Verdict, verdict_table
 
@@ -12,6 +14,7 @@ __all__ = [
     "Verdict",
     "against",
     "best_trials",
+    "behaviour_map",
     "cautions",
     "configs",
     "differences",
@@ -19,6 +22,8 @@ __all__ = [
     "heatmap",
     "leaders",
     "learning_curves",
+    "loss_map",
+    "paths",
     "plot",
     "ranking",
     "response",

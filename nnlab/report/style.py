@@ -209,4 +209,4 @@ def log_ticks(axis: "Axis", ratio: float) -> None:
     axis.set_minor_locator(NullLocator())
     if ratio < 1000:
         axis.set_major_locator(MaxNLocator(6) if ratio < 5 else LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.3g}"))
+        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.4g}"))

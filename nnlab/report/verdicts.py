@@ -31,7 +31,10 @@ def keep(verdicts: Sequence[Verdict], directory: Path) -> Path:
     """Write a study's verdicts beside its figures."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / FILE
-    path.write_text(json.dumps([v._asdict() for v in verdicts], indent=2) + "\n")
+    rows = [
+        v._replace(holds=bool(v.holds))._asdict() for v in verdicts
+    ]  # numpy's bool is not json's
+    path.write_text(json.dumps(rows, indent=2) + "\n")
     return path
 
 

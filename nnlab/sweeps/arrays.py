@@ -24,7 +24,10 @@ def program_data(data: Dataset) -> Data:
 
 
 def outputs_of(data: Dataset) -> int:
-    """How many outputs a network for this data has: its classes, or its targets' numbers."""
+    """How many outputs a network for this data has: its classes, or its targets' numbers.
+
+    Data without targets have none.
+    """
     return data.classes or prod(data.train.y.shape[1:])
 
 

@@ -32,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "batch_size": 100,
     "epochs": 15,
     "precision": "float32",
+    "reshuffle": True,
     "seed": 0,
 }
 """The knobs of a sweep with the values they have when nobody sets them.
@@ -49,6 +50,7 @@ RANGES = {
     "label_smoothing": (lambda v: 0 <= v < 1, "a number from 0 up to, not including, 1"),
 }
 WHOLE = {"batch_size": range(1, 2**31), "epochs": range(1, 2**31), "seed": range(2**32)}
+FLAGS = ("batch_norm", "reshuffle")
 MOST_VALUES = 1_000_000
 PROGRAM_KNOBS = Plan._fields
 """Knobs that shape the program itself: each value is a group of its own."""
@@ -189,7 +191,7 @@ def check_value(name: str, value: Any, model: Model) -> Any:
         value = np.asarray(value).item()
     if name in WHOLE:
         return whole(name, value, WHOLE[name])
-    if name == "batch_norm":
+    if name in FLAGS:
         return _flag(name, value)
     if name == "precision":
         if not isinstance(value, str) or value not in PRECISIONS:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from nnlab.errors import UsageError
-from nnlab.models.model import Settings
+from nnlab.models.model import Problem, Settings
 from nnlab.models.pretraining import FROM_DATA
 from nnlab.nn.losses import LOSSES
 from nnlab.nn.metrics import accuracy
@@ -19,7 +19,7 @@ from nnlab.optim.around import SHAPED_TRANSFORMS, TRANSFORMS
 from nnlab.optim.transforms import l2
 from nnlab.sweeps.choices import hyperparameters, is_length, parameters
 from nnlab.sweeps.recipe import CONSTANT, Branch, Pairs, Recipe
-from nnlab.train.task import Rule, Task, rule, supervised
+from nnlab.train.task import Rule, Task, minimise, rule, supervised
 from nnlab.types import Array, PRNGKey, Scalar
 
 BLIND = {*OPTIMIZERS.values(), *TRANSFORMS.values()} - SHAPED - SHAPED_TRANSFORMS
@@ -38,10 +38,13 @@ def own(numbers: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def build_task(recipe: Recipe, classes: int) -> Task:
-    """The forward half of a recipe's segment."""
+    """The forward half of a recipe's segment: a problem's own loss, or a network's with a cost."""
+    model = recipe.model
+    if isinstance(model, Problem):
+        return minimise(model.loss, model.measures)
 
     def apply(params, stats, x, numbers, key):
-        return recipe.model.apply(params, stats, x, run_settings(recipe, numbers), key)
+        return model.apply(params, stats, x, run_settings(recipe, numbers), key)
 
     cost = build_cost(recipe.loss, classes)
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from nnlab.lanes.devices import describe
 from nnlab.lanes.planner import Shape
-from nnlab.models.model import Settings
-from nnlab.sweeps.axes import CONFIG, DEFAULTS, label, words
+from nnlab.models.model import reads
+from nnlab.sweeps.axes import CONFIG, label, words
 from nnlab.sweeps.group import Group
+from nnlab.sweeps.recipe import FORWARD
 from nnlab.sweeps.store import FORMAT
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
     axes = {name: [label(value) for value in values] for name, values in sweep.axes.items()}
     varied = {*sweep.axes, *sweep.axes.get(CONFIG, [{}])[0]}
     fixed = {k: label(v) for k, v in sweep.knobs.items() if k not in varied}
-    read = frozenset().union(*(group.recipes[0].model.knobs for group in groups))
+    read = frozenset().union(*(reads(group.recipes[0].model) for group in groups))
     cells = sweep.grid.cells.ravel()
     own = np.array_equal(cells, np.arange(cells.size))
     return {
@@ -39,7 +40,7 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
             "data description": sweep.data.description,
             "data fingerprint": sweep.data.fingerprint(),
             "axes": axes,
-            **{k: v for k, v in fixed.items() if k in read or k not in UNREAD},
+            **{k: v for k, v in fixed.items() if k in read or k not in FORWARD},
         },
         "cells": None if own else cells.tolist(),
         "epochs": max(group.plan.epochs for group in groups),
@@ -58,10 +59,6 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     }
-
-
-UNREAD = set(Settings._fields) & set(DEFAULTS)
-"""Knobs that are not mentioned for models that do not read them."""
 
 
 def read_shapes(description: dict[str, Any]) -> list[Shape]:

@@ -17,6 +17,7 @@ import numpy as np
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.lanes.cache import remember_speed
+from nnlab.lanes.devices import one_thread_each
 from nnlab.lanes.program import Chunk, Program, on_all
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.group import Group
@@ -64,7 +65,7 @@ def execute(
         begin_next()
         while coming:
             ready, compiled = coming.popleft()
-            with memory_in_words(ready.group):
+            with memory_in_words(ready.group), one_thread_each(devices):
                 meter.show("compiling")
                 compiled.result()
                 train_group(ready, data, store, meter, begin_next)
@@ -171,10 +172,13 @@ def chunk_arrays(
     yield "seed", np.array([group.seeds[place.position] for place in seeds])[kept]
     histories = {"train_loss": record.train_loss}
     histories |= {f"val_{name}": values for name, values in record.valid.items()}
+    histories |= record.watched
     for name, values in histories.items():
         yield name, np.moveaxis(np.asarray(values)[kept][..., keep], 1, -1)
-    for name, values in record.test.items():
-        yield f"test_{name}", np.asarray(values)[kept][..., keep]
+    once = {f"test_{name}": values for name, values in record.test.items()}
+    once |= {f"start_{name}": values for name, values in record.begun.items()}
+    for name, values in once.items():
+        yield name, np.asarray(values)[kept][..., keep]
 
 
 class Meter:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from nnlab.errors import UsageError
-from nnlab.models.model import Model
+from nnlab.models.model import Model, reads
 from nnlab.sweeps.axes import CONFIG, PROGRAM_KNOBS, structure, words
 from nnlab.sweeps.choices import Choice
-from nnlab.sweeps.recipe import SETTINGS, Recipe, recipe
+from nnlab.sweeps.recipe import FORWARD, Recipe, recipe
 
 MOST_RUNS = 10_000_000
 
@@ -85,6 +85,7 @@ def another(value: Any) -> Any:
 
 def unread(name: str, recipes: Sequence[Recipe]) -> str:
     """Why no run reads a knob."""
-    if name in SETTINGS and not any(name in r.model.knobs for r in recipes):
-        return f"{words(recipes[0].model, 60)} has no {name}"
+    if name in FORWARD and not any(name in reads(r.model) for r in recipes):
+        why = "is its own loss" if name == "loss" else f"has no {name}"
+        return f"{words(recipes[0].model, 60)} {why}"
     return "no run of this sweep reads it, or its values mean the same"

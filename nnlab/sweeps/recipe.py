@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from nnlab.errors import UsageError
-from nnlab.models.model import Model, Settings
+from nnlab.models.model import Model, Settings, reads
 from nnlab.optim.schedules import constant
 from nnlab.sweeps.axes import PROGRAM_KNOBS, structure
 from nnlab.sweeps.choices import Choice, hyperparameters, is_length, is_structural, parameters
@@ -18,8 +18,11 @@ from nnlab.train.loop import Plan
 Pairs = tuple[tuple[str, Any], ...]
 """Numbers by name, sorted: a dictionary that can be hashed."""
 Branch = tuple[Any, Pairs]
-"""A choice's function (None: no activation) and structural arguments: part of the program."""
+"""A choice's function (None: the model has no such part) and structural arguments."""
+NONE: Branch = (None, ())
 SETTINGS = frozenset(Settings._fields)
+FORWARD = SETTINGS | {"loss", "label_smoothing"}
+"""Knobs of the forward half, which a model may read or not."""
 CONSTANT: Branch = (constant, ())
 
 
@@ -56,20 +59,19 @@ def recipe(model: Model, knobs: Mapping[str, Any]) -> Recipe:
     if fields:
         model = replace(model, **fields)  # type: ignore[type-var]
     plan = Plan(**{k: knobs[k] for k in PROGRAM_KNOBS})
-    activation, loss = knobs["activation"], knobs["loss"]
-    for_task = prefixed("loss", loss)
-    if "smoothing" in {p.name for p in parameters(loss.function)}:
+    known = reads(model)
+    chosen = {k: knobs[k] for k in ("activation", "loss") if k in known}
+    for_task = {k: v for kind, choice in chosen.items() for k, v in prefixed(kind, choice).items()}
+    for_task |= {k: knobs[k] for k in ("dropout", "batch_norm") if k in known}
+    if "loss" in chosen and "smoothing" in {p.name for p in parameters(chosen["loss"].function)}:
         for_task["label_smoothing"] = knobs["label_smoothing"]
-    if "activation" in model.knobs:
-        for_task |= prefixed("activation", activation)
-    for_task |= {k: knobs[k] for k in ("dropout", "batch_norm") if k in model.knobs}
     optimizer, for_rule = read_optimizer(knobs["optimizer"], knobs)
     schedule, for_schedule = read_schedule(knobs["schedule"], for_rule, plan)
     return Recipe(
         model=model,
         plan=plan,
-        activation=activation.branch if "activation" in model.knobs else (None, ()),
-        loss=loss.branch,
+        activation=chosen["activation"].branch if "activation" in chosen else NONE,
+        loss=chosen["loss"].branch if "loss" in chosen else NONE,
         optimizer=optimizer,
         transform=knobs["transform"].branch,
         schedule=schedule,
@@ -79,7 +81,7 @@ def recipe(model: Model, knobs: Mapping[str, Any]) -> Recipe:
         start=tuple(
             (k, (knobs[k].function, knobs[k].static + knobs[k].numbers))
             for k in ("init", "bias_init")
-            if k in model.knobs
+            if k in known
         ),
     )
 

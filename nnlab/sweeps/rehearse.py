@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from nnlab import trees
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
+from nnlab.models.model import Problem
 from nnlab.sweeps.arrays import outputs_of
 from nnlab.sweeps.axes import words
 from nnlab.sweeps.build import build_rule, build_task, run_settings, start_settings
@@ -56,8 +57,9 @@ def rehearse(
             continue
         params, stats = start(recipe, "batch_norm" in for_tasks[i], data)
         if i == 0 or (kind in FORWARD and brought):
-            forward(recipe, params, stats, for_tasks[i], data)
-        if kind == "loss":
+            trial = objective if isinstance(recipe.model, Problem) else forward
+            trial(recipe, params, stats, for_tasks[i], data)
+        if kind == "loss" and function is not None:
             cost(recipe, params, stats, for_tasks[i], data)
         if kind in BACKWARD:
             step(recipe, params, for_rules[i], schedules[i])
@@ -91,12 +93,13 @@ def forward(
     recipe: Recipe, params: Any, stats: Any, numbers: dict[str, Any], data: Dataset
 ) -> None:
     """One training batch forward and back, one evaluation: outputs and statistics as needed."""
-    batch = recipe.plan.batch_size
-    wanted, what = (batch, outputs_of(data)), f"model {words(recipe.model, 60)}"
+    assert not isinstance(recipe.model, Problem)  # noqa: S101 - problems have no outputs
+    model, batch = recipe.model, recipe.plan.batch_size
+    wanted, what = (batch, outputs_of(data)), f"model {words(model, 60)}"
     x = jax.ShapeDtypeStruct((batch, *data.shape), jnp.float32)
 
     def apply(params, stats, x, numbers, key):
-        outputs, stats = recipe.model.apply(params, stats, x, run_settings(recipe, numbers), key)
+        outputs, stats = model.apply(params, stats, x, run_settings(recipe, numbers), key)
         if getattr(outputs, "shape", None) != wanted:
             raise UsageError(
                 f"{what} returns {came(outputs)} for a batch of shape {x.shape}; data {data.name} "
@@ -115,12 +118,46 @@ def forward(
         )
 
 
+def objective(
+    recipe: Recipe, params: Any, stats: Any, numbers: dict[str, Any], data: Dataset
+) -> None:
+    """A problem's start must be floats, its loss of a batch and each of its measures one float."""
+    problem, task = recipe.model, build_task(recipe, data.classes)
+    assert isinstance(problem, Problem)  # noqa: S101 - networks go forward
+    what = f"model {words(problem, 60)}"
+    for leaf in jax.tree.leaves(params):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise UsageError(f"{what} starts from {came(leaf)}; its parameters need to be floats")
+
+    def one(value: Any, of: str) -> Any:
+        if getattr(value, "shape", None) != () or not jnp.issubdtype(value.dtype, jnp.floating):
+            raise UsageError(f"{of} returns {came(value)}; it needs one float")
+        return value
+
+    def train(params, x, y):
+        value, _ = task.loss(params, stats, x, y, numbers, root(0))
+        return one(value, f"the loss of {what}")
+
+    x, y = shapes_of_batch(recipe, data)
+    with blamed(f"{what} on a batch of shape {x.shape}"):
+        jax.eval_shape(jax.grad(train), params, x, y)
+        jax.eval_shape(task.measure, params, stats, x, y, numbers)
+    for word, measure in problem.measures.items():
+        with blamed(f"measure {word}"):
+            jax.eval_shape(lambda w, m=measure, of=f"measure {word}": one(m(w), of), params)
+
+
+def shapes_of_batch(recipe: Recipe, data: Dataset) -> tuple[Any, Any]:
+    """The shapes of a training batch (x, y)."""
+    batch, targets = recipe.plan.batch_size, data.train.y
+    x = jax.ShapeDtypeStruct((batch, *data.shape), jnp.float32)
+    return x, jax.ShapeDtypeStruct((batch, *targets.shape[1:]), targets.dtype)
+
+
 def cost(recipe: Recipe, params: Any, stats: Any, numbers: dict[str, Any], data: Dataset) -> None:
     """The loss of a batch must be one number."""
-    task, targets = build_task(recipe, data.classes), data.train.y
-    batch = recipe.plan.batch_size
-    x = jax.ShapeDtypeStruct((batch, *data.shape), jnp.float32)
-    y = jax.ShapeDtypeStruct((batch, *targets.shape[1:]), targets.dtype)
+    task = build_task(recipe, data.classes)
+    x, y = shapes_of_batch(recipe, data)
     with blamed(f"loss {name(recipe.loss[0])}"):
         jax.eval_shape(task.loss, params, stats, x, y, traced(numbers), root(0))
 

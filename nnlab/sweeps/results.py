@@ -112,7 +112,7 @@ class Results:
         x = x.where(self.finished)
         if "epoch" not in x.dims:
             if epoch is not None:
-                raise UsageError(f"{metric} is measured once, after the end; leave out epoch")
+                raise UsageError(f"{metric} is measured once, not every epoch; leave out epoch")
             return x
         epochs = self.dataset["epoch"] if "epoch" in self.dataset.coords else x["epoch"] + 1
         last = self.dataset["epochs"] if "epochs" in self.knobs else epochs[-1]

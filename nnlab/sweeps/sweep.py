@@ -13,8 +13,8 @@ from nnlab.errors import UsageError
 from nnlab.lanes.devices import describe, devices, prepare
 from nnlab.lanes.planner import COPIES
 from nnlab.models.mlp import mlp
-from nnlab.models.model import Model
-from nnlab.sweeps.arrays import program_data
+from nnlab.models.model import Model, Problem
+from nnlab.sweeps.arrays import outputs_of, program_data
 from nnlab.sweeps.assemble import assemble
 from nnlab.sweeps.axes import DEFAULTS, check_value, read_axes, whole, words
 from nnlab.sweeps.describe import describe_sweep, read_shapes
@@ -54,10 +54,12 @@ class Sweep:
     "transform" and "schedule" take names with arguments ("normal(0.01)"), functions, or {label:
     function}; learning_rate, weight_decay, dropout, label_smoothing and every hyperparameter of a
     swept optimizer (momentum, beta1, ...) take numbers; "batch_norm" takes booleans and "seed"
-    whole numbers; "batch_size", "epochs" and the model's own fields ("hidden") compile a program
-    for each value. The axis "config" takes dictionaries of knobs that change together. Any other
-    keyword fixes a knob for all runs. Lengths of schedules are in epochs. Raises UsageError, in one
-    line, for whatever cannot be run.
+    whole numbers; "batch_size", "epochs", "reshuffle" (False replays one order of the training set
+    in every epoch) and the model's own fields ("hidden") compile a program for each value. The axis
+    "config" takes dictionaries of knobs that change together. Any other keyword fixes a knob for
+    all runs. Lengths of schedules are in epochs. A model that is its own loss
+    (`nnlab.models.from_loss`) needs no data. Raises UsageError, in one line, for whatever cannot be
+    run.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Sweep:
     ):
         prepare()
         self.model: Model = mlp() if model is None else _check_model(model)
-        self.data = _check_data(data)
+        self.data = _check_data(data, self.model)
         if not isinstance(axes, Mapping | None):
             raise UsageError(
                 f"axes needs {{knob: values}}, got {words(axes, 60)}; try {{'init': ['he']}}"
@@ -78,6 +80,9 @@ class Sweep:
         both = sorted(set(axes) & set(knobs))
         if both:
             raise UsageError(f"{both[0]} is both an axis and fixed; give it once")
+        measured = self.model.measures if isinstance(self.model, Problem) else ()
+        for name in sorted(set(measured) & ({*axes, *knobs} | set(DEFAULTS))):
+            raise UsageError(f"{name} is a knob and a measure of the model; rename the measure")
         fixed = {name: [value] for name, value in knobs.items()}
         read = read_axes(self.model, axes | fixed)
         self.axes = {name: read[name] for name in axes}
@@ -182,14 +187,20 @@ def _check_model(model: Any) -> Model:
     raise UsageError(f"model needs an nnlab model, got {words(model, 60)}; try {try_}")
 
 
-def _check_data(data: Dataset | None) -> Dataset:
+def _check_data(data: Dataset | None, model: Model) -> Dataset:
     if data is None:
         from nnlab.data import load as load_data
+        from nnlab.data import nothing
 
-        return load_data("digits")
+        return nothing() if isinstance(model, Problem) else load_data("digits")
     if not isinstance(data, Dataset):
         raise UsageError(
             f"data needs a data set, got {type(data).__name__}; "
             "try nnlab.data.load('digits') or nnlab.data.from_arrays(x, y)"
+        )
+    if not isinstance(model, Problem) and not outputs_of(data):
+        raise UsageError(
+            f"{data.name} has no targets to train {words(model, 60)} on; "
+            "give from_arrays(x, y), or a model that is its own loss: nnlab.models.from_loss"
         )
     return data

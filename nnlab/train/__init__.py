@@ -2,7 +2,7 @@
 
 from nnlab.train.keys import Stream, root, stream
 from nnlab.train.loop import Data, Plan, Record, State, Trainer, train, train_run
-from nnlab.train.task import Moment, Rule, Task, rule, supervised
+from nnlab.train.task import Moment, Rule, Task, minimise, rule, supervised
 
 __all__ = [
     "Data",
@@ -14,6 +14,7 @@ __all__ = [
     "Stream",
     "Task",
     "Trainer",
+    "minimise",
     "root",
     "rule",
     "stream",

@@ -4,7 +4,7 @@ The loop knows nothing of lanes. `train_run` closes it over one run; `nnlab.lane
 loop over many. Sums over examples and steps are ordered by the data, never by the lanes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -31,6 +31,8 @@ class Plan(NamedTuple):
     epochs: int
     precision: str = "float32"
     """One of `PRECISIONS`."""
+    reshuffle: bool = True
+    """Whether every epoch has an order of its own; False replays the first one's."""
 
 
 class Examples(NamedTuple):
@@ -64,12 +66,15 @@ class State(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What a person looks at: per epoch, and once at the end."""
+    """What a person looks at: at the start, per epoch, and once at the end."""
 
     train_loss: AnyArray
     """Mean over the epoch's batches, each taken before its update."""
     valid: dict[str, AnyArray]
     test: dict[str, AnyArray]
+    watched: Mapping[str, AnyArray]
+    begun: Mapping[str, AnyArray]
+    """What is watched, before the first step."""
 
 
 class Trainer(NamedTuple):
@@ -81,6 +86,8 @@ class Trainer(NamedTuple):
     """The state to evaluate: where a rule averages the weights, with the averages."""
     measure: Callable[[State, Array, Array], dict[str, Array]]
     """measure(settled state, x, y) -> metrics of every example, the batch as last axis."""
+    watch: Callable[[State], Mapping[str, AnyArray]]
+    """watch(settled state) -> what its parameters alone say."""
 
 
 def train(
@@ -88,17 +95,16 @@ def train(
 ) -> tuple[State, Record]:
     """Train `plan.epochs` epochs; one run or many, as the trainer decides.
 
-    Every epoch visits the training set in a new order and drops the remainder that does not
-    fill a batch. Noise of step t (counted from the start) comes from fold_in(noise, t).
+    Every epoch visits the training set in a new order, unless the plan replays the first, and drops
+    the remainder that does not fill a batch. Noise of step t (counted from the start) comes from
+    fold_in(noise, t).
     """
     steps = data.y.shape[0] // plan.batch_size
 
     def decode(x):
         return (x.astype(jnp.float32) - data.offset[None]) * data.scale[None]
 
-    def evaluate(state, examples):
-        settled = trainer.settle(state)
-
+    def evaluate(settled, examples):
         def measure(batch):
             return trainer.measure(settled, decode(batch.x), batch.y)
 
@@ -113,7 +119,8 @@ def train(
         return trees.map(lambda s: s / jnp.sum(examples.weight), sums)
 
     def epoch(state, number):
-        rows = order(stream(key, Stream.ORDER), number, data.y.shape[0], steps, plan.batch_size)
+        shuffle = number if plan.reshuffle else jnp.zeros_like(number)
+        rows = order(stream(key, Stream.ORDER), shuffle, data.y.shape[0], steps, plan.batch_size)
         noise = stream(key, Stream.NOISE)
 
         def one(state, now):
@@ -122,11 +129,15 @@ def train(
             return trainer.step(state, x, y, Moment(t, jax.random.fold_in(noise, t)))
 
         state, losses = jax.lax.scan(one, state, (number * steps + jnp.arange(steps), rows))
-        return state, (jnp.mean(losses, axis=0), evaluate(state, data.valid))
+        settled = trainer.settle(state)
+        found = jnp.mean(losses, axis=0), evaluate(settled, data.valid), trainer.watch(settled)
+        return state, found
 
     with jax.default_matmul_precision(PRECISIONS[plan.precision]):
-        state, (train_loss, valid) = jax.lax.scan(epoch, state, jnp.arange(plan.epochs))
-        return state, Record(train_loss, valid, evaluate(state, data.test))
+        begun = trainer.watch(trainer.settle(state))
+        state, (train_loss, valid, watched) = jax.lax.scan(epoch, state, jnp.arange(plan.epochs))
+        test = evaluate(trainer.settle(state), data.test)
+        return state, Record(train_loss, valid, test, watched, begun)
 
 
 def order(
@@ -208,6 +219,9 @@ def train_run(
     def measure(state, x, y):
         return task.measure(state.params, state.stats, x, y, for_task)
 
+    def watch(state):
+        return task.watch(state.params)
+
     params, stats = start
     state = State(params, stats, rule.init(params, for_rule, own))
-    return train(plan, Trainer(step, settle, measure), state, data, key)
+    return train(plan, Trainer(step, settle, measure, watch), state, data, key)

@@ -23,13 +23,20 @@ Apply = Callable[..., tuple[Array, Stats]]
 """apply(params, stats, x, numbers, key) -> (outputs, stats); key is None when not training."""
 
 
+def nothing(_params: Params) -> dict[str, Scalar]:
+    """No number of the parameters is watched."""
+    return {}
+
+
 class Task(NamedTuple):
-    """What is minimised and what is measured, for one run and one batch."""
+    """What is minimised, measured and watched, for one run and one batch."""
 
     loss: Callable[[Params, Stats, Array, Array, Numbers, PRNGKey], tuple[Scalar, Stats]]
     """Mean loss of a training batch and the new statistics."""
     measure: Callable[[Params, Stats, Array, Array, Numbers], dict[str, Float[Array, " batch"]]]
     """Per-example metrics with the model in evaluation mode."""
+    watch: Callable[[Params], dict[str, Scalar]] = nothing
+    """Numbers of the parameters alone, recorded at the start and after every epoch."""
 
 
 Loss = Callable[[Params], Scalar]
@@ -81,6 +88,33 @@ def supervised(
         return {name: each(metric, outputs, y, numbers) for name, metric in metrics.items()}
 
     return Task(loss, measure)
+
+
+def minimise(
+    loss: Callable[[Params, Any], Scalar], measures: Mapping[str, Callable[[Params], Scalar]]
+) -> Task:
+    """Minimise loss(params, batch), the mean over a batch's examples; watch `measures`.
+
+    A batch is x, or the pair (x, y) where the data have targets. An example's metric is the loss
+    of a batch of one.
+    """
+
+    def of(params, x, y):
+        return loss(params, (x, y) if y.size else x)
+
+    def train(params, stats, x, y, numbers, key):
+        del numbers, key
+        return of(params, x, y), stats
+
+    def measure(params, stats, x, y, numbers):
+        del stats, numbers
+        each = jax.vmap(lambda x, y: of(params, x[None], y[None]))
+        return {"loss": each(x, y)}
+
+    def watch(params):
+        return {name: jnp.asarray(measure(params)) for name, measure in measures.items()}
+
+    return Task(train, measure, watch)
 
 
 def rule(

@@ -1,0 +1,155 @@
+"""How does each optimizer walk, and which learning rates suit it?
+
+First the lecture's figure: f = x^2/20 + y^2 from (-7, 2), 30 updates of SGD .95, Momentum .1,
+AdaGrad 1.5 and Adam .3. Source: Saito, Deep Learning from Scratch (2016), section 6.1. Expected:
+SGD zigzags, Momentum rolls through in wide turns, AdaGrad damps the steep direction and goes
+straight, Adam rolls like Momentum but swings less.
+
+Then every optimizer of nnlab on five surfaces (nnlab/nn/surfaces.py), 26 learning rates from 1e-4
+to 10, 200 updates: all paths of a surface come from one call. A map says which rates crawl,
+converge, oscillate or diverge (nnlab/sweeps/behaviour.py has the rules), and each optimizer's path
+at its best rate is drawn. Expected where a theorem says so: on a quadratic of largest curvature L,
+gradient descent converges for rates below 2/L and Momentum for rates below 2 (1 + mu)/L.
+
+Two minutes on 2 cores.   python scripts/optimizer_trajectories.py --out runs/optimizer_trajectories
+"""
+
+from collections.abc import Iterator
+from operator import itemgetter
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+import xarray as xr
+
+import nnlab
+from nnlab import report
+from nnlab.cli.script import conclude, run
+from nnlab.nn.surfaces import SURFACES, Surface
+from nnlab.optim import OPTIMIZERS
+from nnlab.report import Verdict
+from nnlab.sweeps.behaviour import behaviour, trajectory
+
+LECTURE = {"sgd": 0.95, "momentum": 0.1, "adagrad": 1.5, "adam": 0.3}
+FAMILIES = {
+    "plain, heavy, Polyak": "sgd momentum nesterov noisy_sgd polyak_sgd momo momo_adam",
+    "averaged, optimistic": "asgd ademamix simplified_ademamix schedule_free_adamw "
+    "schedule_free_sgd optimistic_adam optimistic_gradient_descent",
+    "a rate per weight": "adagrad adadelta rmsprop ftrl madgrad adafactor sm3",
+    "signs and layers": "sign_sgd signum rprop lion fromage lars novograd",
+    "Adam": "adam adamw amsgrad nadam nadamw radam lamb",
+    "Adam's relatives": "acprop adabelief adamax adamaxw adan adopt yogi",
+    "parameter-free": "cocob dadapt_adamw dog dowg prodigy",
+    "curvature, matrices": "lbfgs galore muon shampoo soap sophia",
+}
+
+
+def walk(surface: Surface, axes: dict[str, Any], updates: int) -> tuple[xr.DataArray, xr.DataArray]:
+    """The paths [axes..., update, (x, y)] and losses [axes..., update] of a sweep, one seed."""
+    measures = {"x": itemgetter(0), "y": itemgetter(1), "f": surface.loss}
+    model = nnlab.models.from_loss(
+        lambda w, _: surface.loss(w), np.array(surface.start), measures, surface.loss.__name__
+    )
+    results = nnlab.Sweep(model, axes=axes, epochs=updates, batch_size=1).run()
+    found = trajectory(results, "x", "y", "f").isel(seed=0, drop=True)
+    return found.isel(measure=slice(2)), found.isel(measure=2, drop=True)
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Where figures and tables go.")] = Path(
+        "runs/optimizer_trajectories"
+    ),
+    data: Annotated[Path | None, typer.Option(help="Nothing is read.", hidden=True)] = None,
+    seeds: Annotated[int, typer.Option(help="One path each is drawn.", hidden=True)] = 1,
+    fast: Annotated[bool, typer.Option(help="Toy size, for a first look.")] = False,
+) -> None:
+    """Draw the lecture's figure, every optimizer's paths and the maps of learning rates."""
+    del data, seeds
+    together = [{"optimizer": name, "learning_rate": rate} for name, rate in LECTURE.items()]
+    found, _ = walk(SURFACES["ellipse"], {"config": together}, 30)
+    lecture = dict(zip(LECTURE, found.values, strict=True))
+    panels = {f"{name} {LECTURE[name]:g}": {name: path} for name, path in lecture.items()}
+    title = "30 updates on x²/20 + y², a dot each"
+    figures = {"lecture": report.paths(SURFACES["ellipse"], panels, title)}
+
+    names, updates = (list(LECTURE), 20) if fast else (list(OPTIMIZERS), 200)
+    axes = {"optimizer": names, "learning_rate": nnlab.log_space(1e-4, 10, 6 if fast else 26)}
+    maps, ends, note = {}, {}, f"{updates} updates, exact gradients."
+    for kind, surface in list(SURFACES.items())[: 1 if fast else None]:
+        path, loss = walk(surface, axes, updates)
+        maps[kind] = behaviour(loss, path, surface.least)
+        ends[kind] = loss.isel(update=-1, drop=True).fillna(np.inf)
+        heading = f"Which learning rates suit which optimizer: {kind}"
+        figures[f"map_{kind}"] = report.behaviour_map(maps[kind], heading, [note])
+        for part, panels in enumerate(families(path, loss), 1):
+            heading = f"Each optimizer at the rate with the least mean loss: {kind}, {part} of 2"
+            figures[f"paths_{kind}_{part}"] = report.paths(surface, panels, heading, [note])
+    columns = {(kind, "behaviour"): maps[kind] for kind in maps}
+    columns |= {(kind, "final loss"): ends[kind] for kind in ends}
+    table = xr.Dataset({" ".join(name): column for name, column in sorted(columns.items())})
+    verdicts = judge(lecture, maps["ellipse"])
+    tables = {"learning_rates": table.to_dataframe().reset_index()}
+    conclude("optimizer_trajectories", out, verdicts, figures, tables)
+
+
+def families(path: xr.DataArray, loss: xr.DataArray) -> Iterator[dict[str, dict[str, Any]]]:
+    """Two slides of four families, each optimizer at the rate with the lowest mean loss."""
+    best = loss.fillna(np.inf).mean("update").argmin("learning_rate")
+    chosen, rates = path.isel(learning_rate=best), loss["learning_rate"].isel(learning_rate=best)
+    panels = {}
+    for family, words in FAMILIES.items():
+        here = [name for name in words.split() if name in loss["optimizer"]]
+        panels[family] = {
+            f"{name} {float(rates.sel(optimizer=name)):.2g}": chosen.sel(optimizer=name)
+            for name in here
+        }
+    shown = [[f for f in half if panels[f]] for half in (list(panels)[:4], list(panels)[4:])]
+    yield from ({family: panels[family] for family in half} for half in shown if half)
+
+
+def judge(lecture: dict[str, np.ndarray], words: xr.DataArray) -> list[Verdict]:
+    """The lecture's four sentences and two theorems, each as a number."""
+    y = {name: path[:, 1] for name, path in lecture.items()}
+    turns = {name: int((v[1:] * v[:-1] < 0).sum()) for name, v in y.items()}
+    swing = {name: float(np.abs(v[np.argmax(v < 0) :]).max()) for name, v in y.items()}
+    detour = {
+        name: float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum() / np.hypot(7, 2))
+        for name, path in lecture.items()
+    }
+
+    def bound(name: str, limit: float) -> Verdict:
+        rates, said = words["learning_rate"].values, words.sel(optimizer=name).values
+        good, bad = rates[said != "diverges"].max(), rates[said == "diverges"].min()
+        return Verdict(
+            f"{name} on x²/20 + y² diverges above a rate of {limit:g}", f"{limit:g}",
+            f"up to {good:.3g} it does not, from {bad:.3g} on it does", good <= limit < bad,
+        )  # fmt: skip
+
+    return [
+        Verdict(
+            "SGD zigzags", "a zigzag", f"crosses the valley in {turns['sgd']} of 30 updates",
+            turns["sgd"] == 30,
+        ),
+        Verdict(
+            "Momentum turns less often than SGD", "rolls like a ball",
+            f"crosses {turns['momentum']} times", turns["momentum"] < turns["sgd"] / 3,
+        ),
+        Verdict(
+            "AdaGrad goes straight to the minimum", "efficient, the steep direction damped",
+            f"its way is {detour['adagrad']:.2f} times the distance; the others' "
+            + ", ".join(f"{detour[n]:.2f}" for n in LECTURE if n != "adagrad"),
+            detour["adagrad"] == min(detour.values()),
+        ),
+        Verdict(
+            "Adam rolls like Momentum, but swings less", "a smaller swing",
+            f"|y| up to {swing['adam']:.2f} behind the valley, Momentum {swing['momentum']:.2f}",
+            swing["adam"] < swing["momentum"],
+        ),
+        bound("sgd", 1.0),
+        bound("momentum", 1.9),
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    run(main)
