@@ -4,14 +4,19 @@ from nnlab.models.convnet import ConvNet, convnet
 from nnlab.models.flax import FlaxModel, from_flax
 from nnlab.models.mlp import MLP, mlp
 from nnlab.models.model import Model, Settings
+from nnlab.models.signals import LayerStatistics, Signal, layer_statistics, signals
 
 __all__ = [
     "MLP",
     "ConvNet",
     "FlaxModel",
+    "LayerStatistics",
     "Model",
     "Settings",
+    "Signal",
     "convnet",
     "from_flax",
+    "layer_statistics",
     "mlp",
+    "signals",
 ]

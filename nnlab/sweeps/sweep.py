@@ -22,6 +22,7 @@ from nnlab.sweeps.execute import execute
 from nnlab.sweeps.grid import Grid, expand
 from nnlab.sweeps.group import Group, make_groups
 from nnlab.sweeps.progress import Watch, bar
+from nnlab.sweeps.record import read_record
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.store import Store
 
@@ -55,8 +56,10 @@ class Sweep:
     swept optimizer (momentum, beta1, ...) take numbers; "batch_norm" takes booleans and "seed"
     whole numbers; "batch_size", "epochs" and the model's own fields ("hidden") compile a program
     for each value. The axis "config" takes dictionaries of knobs that change together. Any other
-    keyword fixes a knob for all runs. Lengths of schedules are in epochs. Raises UsageError, in one
-    line, for whatever cannot be run.
+    keyword fixes a knob for all runs. Lengths of schedules are in epochs. `record` asks for more
+    than losses and accuracies, kept in `Results.recorded`: "layers" (`LayerStatistics` of every
+    hidden layer), "val_outputs", "test_outputs" (what `ensemble` needs), {label: function of a
+    `Snapshot`}, or a list of these. Raises UsageError, in one line, for whatever cannot be run.
     """
 
     def __init__(
@@ -64,11 +67,13 @@ class Sweep:
         model: Model | None = None,
         data: Dataset | None = None,
         axes: Mapping[str, Any] | None = None,
+        record: Any = (),
         **knobs: Any,
     ):
         prepare()
         self.model: Model = mlp() if model is None else _check_model(model)
         self.data = _check_data(data)
+        self.recording = read_record(record)
         if not isinstance(axes, Mapping | None):
             raise UsageError(
                 f"axes needs {{knob: values}}, got {words(axes, 60)}; try {{'init': ['he']}}"
@@ -102,7 +107,9 @@ class Sweep:
         """The sweep's programs, each with its chunks; `lanes` overrules the planner."""
         if lanes is not None:
             lanes = whole("lanes", lanes, range(1, MOST_LANES + 1))
-        return make_groups(self.grid.recipes, self.axes["seed"], self.data, devices(), lanes)
+        seeds, recording = self.axes["seed"], self.recording
+        made = make_groups(self.grid.recipes, seeds, self.data, devices(), lanes)
+        return [replace(group, recording=recording) for group in made]
 
     def summary(self, lanes: int | None = None) -> Summary:
         """Count runs, programs, chunks, steps and bytes; nothing is trained."""

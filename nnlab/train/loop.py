@@ -21,6 +21,8 @@ class Plan(NamedTuple):
 
     batch_size: int
     epochs: int
+    keep: tuple[str, ...] = ()
+    """Sets whose outputs are kept once training ends: of "val" and "test"."""
 
 
 class Examples(NamedTuple):
@@ -60,6 +62,10 @@ class Record(NamedTuple):
     """Mean over the epoch's batches, each taken before its update."""
     valid: dict[str, AnyArray]
     test: dict[str, AnyArray]
+    observed: dict[str, AnyArray]
+    """What the task observes: at the start, then after every epoch."""
+    outputs: dict[str, AnyArray]
+    """Of each set that the plan keeps: [..., examples, outputs], padding at the end."""
 
 
 class Trainer(NamedTuple):
@@ -71,6 +77,10 @@ class Trainer(NamedTuple):
     """The state to evaluate: where a rule averages the weights, with the averages."""
     measure: Callable[[State, Array, Array], dict[str, Array]]
     """measure(settled state, x, y) -> metrics of every example, the batch as last axis."""
+    observe: Callable[[State, Array, Array], dict[str, Array]]
+    """observe(settled state, x, y) -> whatever else is recorded, of the batch as a whole."""
+    outputs: Callable[[State, Array], Array]
+    """outputs(settled state, x) -> [..., batch, outputs]."""
 
 
 def train(
@@ -79,16 +89,15 @@ def train(
     """Train `plan.epochs` epochs; one run or many, as the trainer decides.
 
     Every epoch visits the training set in a new order and drops the remainder that does not
-    fill a batch. Noise of step t (counted from the start) comes from fold_in(noise, t).
+    fill a batch. Noise of step t (counted from the start) comes from fold_in(noise, t). What is
+    observed is observed on one fixed batch: the first with which validation is measured.
     """
     steps = data.y.shape[0] // plan.batch_size
 
     def decode(x):
         return (x.astype(jnp.float32) - data.offset[None]) * data.scale[None]
 
-    def evaluate(state, examples):
-        settled = trainer.settle(state)
-
+    def evaluate(settled, examples):
         def measure(batch):
             return trainer.measure(settled, decode(batch.x), batch.y)
 
@@ -102,6 +111,15 @@ def train(
         sums, _ = jax.lax.scan(add, zeros, examples)
         return trees.map(lambda s: s / jnp.sum(examples.weight), sums)
 
+    def observe(settled):
+        batch = trees.map(lambda a: a[0], data.valid)
+        return trainer.observe(settled, decode(batch.x), jnp.asarray(batch.y))
+
+    def answers(settled, examples):
+        found = jax.lax.map(lambda x: trainer.outputs(settled, decode(x)), examples.x)
+        found = jnp.moveaxis(found, 0, -3)
+        return found.reshape(*found.shape[:-3], -1, found.shape[-1])
+
     def epoch(state, number):
         rows = order(stream(key, Stream.ORDER), number, data.y.shape[0], steps, plan.batch_size)
         noise = stream(key, Stream.NOISE)
@@ -112,10 +130,15 @@ def train(
             return trainer.step(state, x, y, Moment(t, jax.random.fold_in(noise, t)))
 
         state, losses = jax.lax.scan(one, state, (number * steps + jnp.arange(steps), rows))
-        return state, (jnp.mean(losses, axis=0), evaluate(state, data.valid))
+        settled = trainer.settle(state)
+        return state, (jnp.mean(losses, axis=0), evaluate(settled, data.valid), observe(settled))
 
-    state, (train_loss, valid) = jax.lax.scan(epoch, state, jnp.arange(plan.epochs))
-    return state, Record(train_loss, valid, evaluate(state, data.test))
+    first, sets = observe(trainer.settle(state)), {"val": data.valid, "test": data.test}
+    state, (train_loss, valid, later) = jax.lax.scan(epoch, state, jnp.arange(plan.epochs))
+    settled = trainer.settle(state)
+    observed = trees.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
+    outputs: dict[str, AnyArray] = {name: answers(settled, sets[name]) for name in plan.keep}
+    return state, Record(train_loss, valid, evaluate(settled, data.test), observed, outputs)
 
 
 def order(
@@ -197,6 +220,12 @@ def train_run(
     def measure(state, x, y):
         return task.measure(state.params, state.stats, x, y, for_task)
 
+    def observe(state, x, y):
+        return task.observe(state.params, state.stats, x, y, for_task)
+
+    def outputs(state, x):
+        return task.outputs(state.params, state.stats, x, for_task)
+
     params, stats = start
     state = State(params, stats, rule.init(params, for_rule, own))
-    return train(plan, Trainer(step, settle, measure), state, data, key)
+    return train(plan, Trainer(step, settle, measure, observe, outputs), state, data, key)

@@ -23,6 +23,11 @@ Apply = Callable[..., tuple[Array, Stats]]
 """apply(params, stats, x, numbers, key) -> (outputs, stats); key is None when not training."""
 
 
+def unasked(*_: Any) -> Any:
+    """Nothing, at no cost."""
+    return {}
+
+
 class Task(NamedTuple):
     """What is minimised and what is measured, for one run and one batch."""
 
@@ -30,6 +35,10 @@ class Task(NamedTuple):
     """Mean loss of a training batch and the new statistics."""
     measure: Callable[[Params, Stats, Array, Array, Numbers], dict[str, Float[Array, " batch"]]]
     """Per-example metrics with the model in evaluation mode."""
+    observe: Callable[[Params, Stats, Array, Array, Numbers], dict[str, Array]] = unasked
+    """What else is recorded of a batch as a whole."""
+    outputs: Callable[[Params, Stats, Array, Numbers], Float[Array, "batch outputs"]] = unasked
+    """What the model answers in evaluation mode; only a plan that keeps outputs asks."""
 
 
 Loss = Callable[[Params], Scalar]
@@ -80,7 +89,10 @@ def supervised(
         outputs, _ = apply(params, stats, x, numbers, None)
         return {name: each(metric, outputs, y, numbers) for name, metric in metrics.items()}
 
-    return Task(loss, measure)
+    def outputs(params, stats, x, numbers):
+        return apply(params, stats, x, numbers, None)[0]
+
+    return Task(loss, measure, outputs=outputs)
 
 
 def rule(
