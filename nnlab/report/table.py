@@ -78,6 +78,18 @@ def limits(mean: float, low: float, high: float, metric: str) -> str:
     return f"{number(mean, metric)} ({bounds})"
 
 
+def spoken(found: xr.Dataset, metric: str) -> str:
+    """One cell of `Results.mean` or `difference` as `limits` says it."""
+    mean, low, high = (float(found[name]) for name in ("mean", "low", "high"))
+    return limits(mean, low, high, metric)
+
+
+def points(found: xr.Dataset) -> str:
+    """A difference of two accuracies in percentage points: 4.1 points (3.0 to 5.2)."""
+    mean, low, high = (100 * float(found[name]) for name in ("mean", "low", "high"))
+    return f"{mean:.1f} points" + f" ({low:.1f} to {high:.1f})" * (low <= high)
+
+
 def _sorted(results: Results, best: xr.Dataset) -> pd.DataFrame:
     """A table of `best` as rows, the best mean first, rows without a finite mean last."""
     metric = results.headline
