@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nnlab.lanes.devices import prepare as use_all_cores
     from nnlab.report.figures import plot
     from nnlab.sweeps.axes import log_space
+    from nnlab.sweeps.ensembles import ensemble
     from nnlab.sweeps.results import Results
     from nnlab.sweeps.search import Range, search
     from nnlab.sweeps.sweep import Sweep, load
@@ -23,6 +24,7 @@ PLACES = {
     "Results": "nnlab.sweeps.results",
     "Sweep": "nnlab.sweeps.sweep",
     "UsageError": "nnlab.errors",
+    "ensemble": "nnlab.sweeps.ensembles",
     "load": "nnlab.sweeps.sweep",
     "log_space": "nnlab.sweeps.axes",
     "plot": "nnlab.report.figures",
@@ -36,6 +38,7 @@ __all__ = [
     "Sweep",
     "UsageError",
     "data",
+    "ensemble",
     "lanes",
     "load",
     "log_space",

@@ -116,11 +116,13 @@ def lift(
             done.append(segment.whole(chosen, params))
         return state._replace(params=tuple(done))
 
-    def measure(state, x, y):
+    def each(functions, state, *batch):
+        """A function of each task on its own lanes, which share the batch."""
+        axes = (0, 0, *(None for _ in batch), 0)
         columns = [
-            jax.vmap(task.measure, in_axes=(0, 0, None, None, 0))(params, stats, x, y, numbers)
-            for task, params, stats, numbers in zip(
-                tasks, state.params, state.stats, for_tasks, strict=True
+            jax.vmap(function, in_axes=axes)(params, stats, *batch, numbers)
+            for function, params, stats, numbers in zip(
+                functions, state.params, state.stats, for_tasks, strict=True
             )
         ]
         return join(columns)
@@ -128,4 +130,13 @@ def lift(
     def watch(state):
         return join([jax.vmap(task.watch)(w) for task, w in zip(tasks, state.params, strict=True)])
 
-    return init, Trainer(step, settle, measure, watch)
+    def measure(state, x, y):
+        return each([task.measure for task in tasks], state, x, y)
+
+    def observe(state, x, y):
+        return each([task.observe for task in tasks], state, x, y)
+
+    def outputs(state, x):
+        return each([task.outputs for task in tasks], state, x)
+
+    return init, Trainer(step, settle, measure, watch, observe, outputs)

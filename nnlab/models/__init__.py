@@ -5,18 +5,23 @@ from nnlab.models.flax import FlaxModel, from_flax
 from nnlab.models.loss import LossModel, from_loss
 from nnlab.models.mlp import MLP, mlp
 from nnlab.models.model import Model, Network, Problem, Settings
+from nnlab.models.signals import LayerStatistics, Signal, layer_statistics, signals
 
 __all__ = [
     "MLP",
     "ConvNet",
     "FlaxModel",
+    "LayerStatistics",
     "LossModel",
     "Model",
     "Network",
     "Problem",
     "Settings",
+    "Signal",
     "convnet",
     "from_flax",
     "from_loss",
+    "layer_statistics",
     "mlp",
+    "signals",
 ]

@@ -31,11 +31,16 @@ def outputs_of(data: Dataset) -> int:
     return data.classes or prod(data.train.y.shape[1:])
 
 
+def equal_batches(examples: int) -> tuple[int, int]:
+    """How many equal batches of at most 1,000, and their size."""
+    count = ceil(examples / EVALUATION_BATCH)
+    return count, ceil(examples / count)
+
+
 def batches(split: Split) -> Examples:
     """The fewest equal batches of at most 1,000; zeros of weight 0 fill the last one."""
     examples = len(split.y)
-    count = ceil(examples / EVALUATION_BATCH)
-    size = ceil(examples / count)
+    count, size = equal_batches(examples)
 
     def cut(array: np.ndarray) -> np.ndarray:
         padding = [(0, count * size - examples)] + [(0, 0)] * (array.ndim - 1)

@@ -8,6 +8,8 @@ import xarray as xr
 
 from nnlab.errors import UsageError
 from nnlab.sweeps.axes import CONFIG
+from nnlab.sweeps.record import TARGETS
+from nnlab.sweeps.recorded import labelled, rooms
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.store import Store
 
@@ -20,6 +22,8 @@ def assemble(description: dict[str, Any], store: Store) -> Results:
     cells = description["cells"]
     cells = np.arange(int(np.prod(sizes))) if cells is None else np.array(cells)
     recipes, epochs = int(cells.max()) + 1, description["epochs"]
+    described = description.get("recorded", {})
+    room, targets = rooms(described), {}
     arrays: dict[str, np.ndarray] = {}
     seconds = {"seconds": 0.0, "compile_seconds": 0.0}
     trained = np.zeros((recipes, len(seeds)), np.int64)
@@ -32,28 +36,38 @@ def assemble(description: dict[str, Any], store: Store) -> Results:
         rows = np.array([seeds.index(seed) for seed in found.pop("seed").tolist()])
         columns = found.pop("recipe")
         trained[np.ix_(columns, rows)] = found["train_loss"].shape[2]
+        for name in [name for name in found if name.startswith(TARGETS)]:
+            targets[name.removeprefix(TARGETS)] = found.pop(name)
         for name, values in found.items():
-            shape = (recipes, len(seeds), epochs)[: values.ndim]
-            whole = arrays.setdefault(name, np.full(shape, np.nan, np.float32))
-            place = (*np.ix_(columns, rows), *map(slice, values.shape[2:]))
-            whole[place] = np.swapaxes(values, 0, 1)
+            own = room.get(name, (epochs,)[: values.ndim - 2])
+            whole = arrays.setdefault(name, missing(recipes, len(seeds), *own))
+            inside = tuple(map(slice, map(min, own, values.shape[2:])))
+            within = np.swapaxes(values, 0, 1)[:, :, *inside]
+            whole[(*np.ix_(columns, rows), *inside)] = within
     if not arrays:
         raise UsageError("no chunk of this sweep is finished yet; run the sweep again to train it")
+    for name, own in room.items():
+        arrays.setdefault(name, missing(recipes, len(seeds), *own))
     dims = (*axes, "seed")
-    variables = {
-        name: (
-            (*dims, "epoch")[: len(dims) + values.ndim - 2],
-            values[cells].reshape(*sizes, *values.shape[1:]),
-        )
-        for name, values in arrays.items()
-    }
     diverged = diverged_at(arrays, trained)[cells].reshape(*sizes, len(seeds))
+    grids = {name: a[cells].reshape(*sizes, *a.shape[1:]) for name, a in arrays.items()}
+    variables = {
+        name: ((*dims, "epoch")[: values.ndim], values)
+        for name, values in grids.items()
+        if name not in room
+    }
+    labels = {**coordinates(axes), "seed": seeds}
     dataset = xr.Dataset(
         {**variables, "diverged_at": (dims, diverged)},
-        {**coordinates(axes), "seed": seeds, "epoch": np.arange(1, epochs + 1)},
+        {**labels, "epoch": np.arange(1, epochs + 1)},
         attributes(description, seconds),
     )
-    return Results(dataset)
+    return Results(dataset, labelled(described, grids, targets, dims, labels))
+
+
+def missing(*shape: int) -> np.ndarray:
+    """An array of this shape for what is not there yet."""
+    return np.full(shape, np.nan, np.float32)
 
 
 def coordinates(axes: dict[str, Any]) -> dict[str, Any]:

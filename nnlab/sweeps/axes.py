@@ -16,7 +16,7 @@ from nnlab.errors import UsageError, unknown
 from nnlab.models.model import Model
 from nnlab.optim.checks import number
 from nnlab.sweeps.choices import FLOAT32, TABLES, Choice, fits_float32, hyperparameters, resolve
-from nnlab.train.loop import PRECISIONS, Plan
+from nnlab.train.loop import PRECISIONS
 
 DEFAULTS: dict[str, Any] = {
     "init": "he",
@@ -52,7 +52,7 @@ RANGES = {
 WHOLE = {"batch_size": range(1, 2**31), "epochs": range(1, 2**31), "seed": range(2**32)}
 FLAGS = ("batch_norm", "reshuffle")
 MOST_VALUES = 1_000_000
-PROGRAM_KNOBS = Plan._fields
+PROGRAM_KNOBS = ("batch_size", "epochs", "precision", "reshuffle")
 """Knobs that shape the program itself: each value is a group of its own."""
 
 

@@ -14,6 +14,7 @@ from nnlab.models.model import reads
 from nnlab.sweeps.axes import CONFIG, label, words
 from nnlab.sweeps.group import Group
 from nnlab.sweeps.recipe import FORWARD
+from nnlab.sweeps.recorded import variables
 from nnlab.sweeps.store import FORMAT
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
     """The contents of `sweep.json`.
 
     "sweep" identifies it: a directory continues only the same sweep. "chunks" is the plan it
-    keeps. "cells" maps each cell to the run it shares; null when every cell has its own.
+    keeps. "cells" maps each cell to the run it shares; null when every cell has its own. "recorded"
+    says what the axes of recorded arrays are.
     """
     axes = {name: [label(value) for value in values] for name, values in sweep.axes.items()}
     varied = {*sweep.axes, *sweep.axes.get(CONFIG, [{}])[0]}
@@ -32,6 +34,8 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
     read = frozenset().union(*(reads(group.recipes[0].model) for group in groups))
     cells = sweep.grid.cells.ravel()
     own = np.array_equal(cells, np.arange(cells.size))
+    described = variables(sweep.recording, groups, sweep.data)
+    recorded = {name: variable._asdict() for name, variable in described.items()}
     return {
         "format": FORMAT,
         "sweep": {
@@ -41,9 +45,11 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
             "data fingerprint": sweep.data.fingerprint(),
             "axes": axes,
             **{k: v for k, v in fixed.items() if k in read or k not in FORWARD},
+            **({"record": sweep.recording.labels} if sweep.recording.labels else {}),
         },
         "cells": None if own else cells.tolist(),
         "epochs": max(group.plan.epochs for group in groups),
+        **({"recorded": recorded} if recorded else {}),
         "chunks": [
             {**group.shape._asdict(), "lanes": group.shape.lanes, "runs": group.runs}
             for group in groups

@@ -23,6 +23,7 @@ from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.group import Group
 from nnlab.sweeps.predict import fingerprint
 from nnlab.sweeps.progress import Status, Watch, silent
+from nnlab.sweeps.record import PREFIX
 from nnlab.sweeps.starts import Starts
 from nnlab.sweeps.store import Store
 from nnlab.train.loop import Data, Record
@@ -145,6 +146,7 @@ def train_group(
         for device, (number, config_chunk, seed_chunk) in enumerate(round_):
             one = jax.tree.map(lambda a, d=device: a[d], record)
             arrays = dict(chunk_arrays(group, config_chunk, seed_chunk, one))
+            arrays |= dict(group.recording.targets(data))
             arrays["seconds"] = np.asarray(seconds / len(round_))
             arrays["compile_seconds"] = np.asarray(compiling / len(round_))
             store.write(number, arrays)
@@ -164,7 +166,7 @@ def wait(record: Record) -> None:
 def chunk_arrays(
     group: Group, config_chunk: int, seed_chunk: int, record: Record
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """A finished chunk as labelled arrays [seed, recipe(, epoch)], copies left out."""
+    """A finished chunk as labelled arrays [seed, recipe(, epoch)(, ...)], copies left out."""
     lanes, seeds = group.lanes_of(config_chunk), group.seeds_of(seed_chunk)
     keep = np.array([not place.copy for place in lanes])
     kept = np.array([not place.copy for place in seeds])
@@ -179,6 +181,10 @@ def chunk_arrays(
     once |= {f"start_{name}": values for name, values in record.begun.items()}
     for name, values in once.items():
         yield name, np.asarray(values)[kept][..., keep]
+    for name, values in record.observed.items():
+        yield f"{PREFIX}{name}", np.moveaxis(np.asarray(values)[kept], 2, 1)[:, keep]
+    for name, values in record.outputs.items():
+        yield f"{PREFIX}{name}_outputs", np.asarray(values)[kept][:, keep]
 
 
 class Meter:

@@ -27,6 +27,7 @@ from nnlab.sweeps.build import (
     takes_arrays,
 )
 from nnlab.sweeps.recipe import Branch, Recipe
+from nnlab.sweeps.record import NOTHING, Recording
 from nnlab.sweeps.rehearse import rehearse
 from nnlab.sweeps.starts import Starts
 from nnlab.train.keys import root
@@ -62,10 +63,11 @@ class Group:
     shape: Shape
     parameter_bytes: int
     """One lane's."""
+    recording: Recording = NOTHING
 
     @property
     def plan(self) -> Plan:
-        return self.recipes[0].plan
+        return self.recording.plan(self.recipes[0].plan)
 
     @property
     def runs(self) -> int:
@@ -85,7 +87,10 @@ class Group:
         some = [next(i for part in row for i in part) for row in self.segments]
         first = [next(i for row in self.segments for i in row[o]) for o in range(self.columns)]
         return Layout(
-            tasks=tuple(build_task(self.recipes[i], data.classes) for i in some),
+            tasks=tuple(
+                self.recording.task(build_task(self.recipes[i], data.classes), self.recipes[i])
+                for i in some
+            ),
             rules=tuple(
                 build_rule(self.recipes[i], kinds, per_epoch)
                 for i, kinds in zip(first, self.schedules, strict=True)

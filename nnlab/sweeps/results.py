@@ -9,7 +9,7 @@ one seed they are NaN.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,8 @@ from nnlab.errors import UsageError, unknown
 from nnlab.sweeps.statistics import Interval, paired_interval, spacing, t_interval
 
 Names = str | Iterable[str]
+RECORDED = "recorded"
+"""The group of a NetCDF file that holds what was recorded."""
 Epoch = int | Literal["all"] | None
 
 
@@ -33,6 +35,8 @@ class Results:
     """
 
     dataset: xr.Dataset
+    recorded: xr.Dataset = field(default_factory=xr.Dataset)
+    """What a sweep was asked to record, [axis, ..., seed, epoch, ...]; epoch 0 is the start."""
 
     def __post_init__(self) -> None:
         if "seed" not in self.dataset.dims or "diverged_at" not in self.dataset:
@@ -127,9 +131,18 @@ class Results:
         return x.isel(epoch=place, drop=True)
 
     def sel(self, **choices: Any) -> "Results":
-        """The part of the results at the named values: `results.sel(optimizer="adam")`."""
-        places = {axis: self._place(axis, value) for axis, value in choices.items()}
-        return Results(self.dataset.isel(places))
+        """The part of the results at the named values: `results.sel(optimizer="adam")`.
+
+        A list of values keeps the axis: `results.sel(optimizer=["adam", "sgd"])`.
+        """
+        places = {
+            axis: [self._place(axis, v) for v in value]
+            if isinstance(value, list)
+            else self._place(axis, value)
+            for axis, value in choices.items()
+        }
+        recorded = self.recorded.isel(places, missing_dims="ignore")
+        return Results(self.dataset.isel(places), recorded)
 
     # Questions ---------------------------------------------------------------------------------
 
@@ -187,7 +200,8 @@ class Results:
         chosen = labelled.isel(places).transpose(*rest, "seed", ...)
         found = xr.DataArray(np.isfinite(flat.max(-1)), dims=rest)
         return Results(
-            chosen.assign_coords({k: _where(found, chosen[k]) for k in self._along(over)})
+            chosen.assign_coords({k: _where(found, chosen[k]) for k in self._along(over)}),
+            self.recorded.isel(places, missing_dims="ignore"),
         )
 
     def best(
@@ -254,10 +268,12 @@ class Results:
         path = Path(path)
         draft = path.with_name(f".{path.name}.part")
         clean = self.dataset.assign_attrs({k: _attribute(v) for k, v in self.dataset.attrs.items()})
-        encoding = {name: {"zlib": True, "complevel": 4} for name in clean.data_vars}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            clean.to_netcdf(draft, engine="h5netcdf", encoding=encoding)
+            clean.to_netcdf(draft, engine="h5netcdf", encoding=_compressed(clean))
+            if self.recorded.data_vars:
+                part, encoding = self.recorded, _compressed(self.recorded)
+                part.to_netcdf(draft, "a", group=RECORDED, engine="h5netcdf", encoding=encoding)
             draft.replace(path)
         except OSError as error:
             raise UsageError(
@@ -274,7 +290,9 @@ class Results:
                 f"there is no {path}; give the folder or results.nc of a finished sweep"
             )
         try:
-            return cls(xr.load_dataset(path, engine="h5netcdf"))
+            parts = xr.open_groups(path, engine="h5netcdf")
+            with parts["/"] as dataset, parts.get(f"/{RECORDED}", xr.Dataset()) as recorded:
+                return cls(dataset.load(), recorded.load())
         except OSError as error:
             raise UsageError(f"{path} is not a NetCDF file that nnlab wrote") from error
 
@@ -351,6 +369,11 @@ def _where(found: xr.DataArray, coordinate: xr.DataArray) -> xr.DataArray:
     if np.issubdtype(coordinate.dtype, np.number):
         return coordinate.where(found)
     return coordinate.astype(object).where(found, None)
+
+
+def _compressed(dataset: xr.Dataset) -> dict[Any, dict[str, Any]]:
+    """How NetCDF stores each variable."""
+    return {name: {"zlib": True, "complevel": 4} for name in dataset.data_vars}
 
 
 def _attribute(value: Any) -> Any:

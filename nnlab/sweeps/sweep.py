@@ -23,6 +23,7 @@ from nnlab.sweeps.grid import Grid, expand
 from nnlab.sweeps.group import Group, make_groups
 from nnlab.sweeps.predict import Prediction, predict
 from nnlab.sweeps.progress import Watch, bar
+from nnlab.sweeps.record import read_record
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.store import Store
 
@@ -54,12 +55,14 @@ class Sweep:
     "transform" and "schedule" take names with arguments ("normal(0.01)"), functions, or {label:
     function}; learning_rate, weight_decay, dropout, label_smoothing and every hyperparameter of a
     swept optimizer (momentum, beta1, ...) take numbers; "batch_norm" takes booleans and "seed"
-    whole numbers; "batch_size", "epochs", "reshuffle" (False replays one order of the training set
-    in every epoch) and the model's own fields ("hidden") compile a program for each value. The axis
-    "config" takes dictionaries of knobs that change together. Any other keyword fixes a knob for
-    all runs. Lengths of schedules are in epochs. A model that is its own loss
-    (`nnlab.models.from_loss`) needs no data. Raises UsageError, in one line, for whatever cannot be
-    run.
+    whole numbers; "batch_size", "epochs", "precision", "reshuffle" (False replays one order of the
+    training set in every epoch) and the model's own fields ("hidden") compile a program for each
+    value. The axis "config" takes dictionaries of knobs that change together. Any other keyword
+    fixes a knob for all runs. Lengths of schedules are in epochs. `record` asks for more
+    than losses and accuracies, kept in `Results.recorded`: "layers" (`LayerStatistics` of every
+    hidden layer), "val_outputs", "test_outputs" (what `ensemble` needs), {label: function of a
+    `Snapshot`}, or a list of these. A model that is its own loss (`nnlab.models.from_loss`) needs
+    no data. Raises UsageError, in one line, for whatever cannot be run.
     """
 
     def __init__(
@@ -67,11 +70,13 @@ class Sweep:
         model: Model | None = None,
         data: Dataset | None = None,
         axes: Mapping[str, Any] | None = None,
+        record: Any = (),
         **knobs: Any,
     ):
         prepare()
         self.model: Model = mlp() if model is None else _check_model(model)
         self.data = _check_data(data, self.model)
+        self.recording = read_record(record)
         if not isinstance(axes, Mapping | None):
             raise UsageError(
                 f"axes needs {{knob: values}}, got {words(axes, 60)}; try {{'init': ['he']}}"
@@ -108,7 +113,9 @@ class Sweep:
         """The sweep's programs, each with its chunks; `lanes` overrules the planner."""
         if lanes is not None:
             lanes = whole("lanes", lanes, range(1, MOST_LANES + 1))
-        return make_groups(self.grid.recipes, self.axes["seed"], self.data, devices(), lanes)
+        seeds, recording = self.axes["seed"], self.recording
+        made = make_groups(self.grid.recipes, seeds, self.data, devices(), lanes)
+        return [replace(group, recording=recording) for group in made]
 
     def summary(self, lanes: int | None = None) -> Summary:
         """Count runs, programs, chunks, steps and bytes; nothing is trained."""

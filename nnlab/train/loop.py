@@ -15,7 +15,6 @@ from nnlab.train.keys import Stream, stream
 from nnlab.train.task import Moment, Numbers, Rule, Stats, Task
 from nnlab.types import AnyArray, Array, Int, Params, PRNGKey, Scalar
 
-
 PRECISIONS = {
     "float32": "float32",
     "tensorfloat32": "TF32_TF32_F32",
@@ -33,6 +32,8 @@ class Plan(NamedTuple):
     """One of `PRECISIONS`."""
     reshuffle: bool = True
     """Whether every epoch has an order of its own; False replays the first one's."""
+    keep: tuple[str, ...] = ()
+    """Sets whose outputs are kept once training ends: of "val" and "test"."""
 
 
 class Examples(NamedTuple):
@@ -75,6 +76,10 @@ class Record(NamedTuple):
     watched: Mapping[str, AnyArray]
     begun: Mapping[str, AnyArray]
     """What is watched, before the first step."""
+    observed: dict[str, AnyArray]
+    """What the task observes: at the start, then after every epoch."""
+    outputs: dict[str, AnyArray]
+    """Of each set that the plan keeps: [..., examples, outputs], padding at the end."""
 
 
 class Trainer(NamedTuple):
@@ -88,6 +93,10 @@ class Trainer(NamedTuple):
     """measure(settled state, x, y) -> metrics of every example, the batch as last axis."""
     watch: Callable[[State], Mapping[str, AnyArray]]
     """watch(settled state) -> what its parameters alone say."""
+    observe: Callable[[State, Array, Array], dict[str, Array]]
+    """observe(settled state, x, y) -> whatever else is recorded, of the batch as a whole."""
+    outputs: Callable[[State, Array], Array]
+    """outputs(settled state, x) -> [..., batch, outputs]."""
 
 
 def train(
@@ -97,7 +106,8 @@ def train(
 
     Every epoch visits the training set in a new order, unless the plan replays the first, and drops
     the remainder that does not fill a batch. Noise of step t (counted from the start) comes from
-    fold_in(noise, t).
+    fold_in(noise, t). What is observed is observed on one fixed batch: the first with which
+    validation is measured.
     """
     steps = data.y.shape[0] // plan.batch_size
 
@@ -118,6 +128,15 @@ def train(
         sums, _ = jax.lax.scan(add, zeros, examples)
         return trees.map(lambda s: s / jnp.sum(examples.weight), sums)
 
+    def observe(settled):
+        batch = trees.map(lambda a: a[0], data.valid)
+        return trainer.observe(settled, decode(batch.x), jnp.asarray(batch.y))
+
+    def answers(settled, examples):
+        found = jax.lax.map(lambda x: trainer.outputs(settled, decode(x)), examples.x)
+        found = jnp.moveaxis(found, 0, -3)
+        return found.reshape(*found.shape[:-3], -1, found.shape[-1])
+
     def epoch(state, number):
         shuffle = number if plan.reshuffle else jnp.zeros_like(number)
         rows = order(stream(key, Stream.ORDER), shuffle, data.y.shape[0], steps, plan.batch_size)
@@ -130,14 +149,19 @@ def train(
 
         state, losses = jax.lax.scan(one, state, (number * steps + jnp.arange(steps), rows))
         settled = trainer.settle(state)
-        found = jnp.mean(losses, axis=0), evaluate(settled, data.valid), trainer.watch(settled)
-        return state, found
+        now = trainer.watch(settled), observe(settled)
+        return state, (jnp.mean(losses, axis=0), evaluate(settled, data.valid), *now)
 
     with jax.default_matmul_precision(PRECISIONS[plan.precision]):
-        begun = trainer.watch(trainer.settle(state))
-        state, (train_loss, valid, watched) = jax.lax.scan(epoch, state, jnp.arange(plan.epochs))
-        test = evaluate(trainer.settle(state), data.test)
-        return state, Record(train_loss, valid, test, watched, begun)
+        settled, sets = trainer.settle(state), {"val": data.valid, "test": data.test}
+        begun, first = trainer.watch(settled), observe(settled)
+        state, history = jax.lax.scan(epoch, state, jnp.arange(plan.epochs))
+        train_loss, valid, watched, later = history
+        settled = trainer.settle(state)
+        observed = trees.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
+        outputs: dict[str, AnyArray] = {name: answers(settled, sets[name]) for name in plan.keep}
+        test = evaluate(settled, data.test)
+        return state, Record(train_loss, valid, test, watched, begun, observed, outputs)
 
 
 def order(
@@ -222,6 +246,13 @@ def train_run(
     def watch(state):
         return task.watch(state.params)
 
+    def observe(state, x, y):
+        return task.observe(state.params, state.stats, x, y, for_task)
+
+    def outputs(state, x):
+        return task.outputs(state.params, state.stats, x, for_task)
+
     params, stats = start
     state = State(params, stats, rule.init(params, for_rule, own))
-    return train(plan, Trainer(step, settle, measure, watch), state, data, key)
+    trainer = Trainer(step, settle, measure, watch, observe, outputs)
+    return train(plan, trainer, state, data, key)

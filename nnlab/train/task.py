@@ -23,8 +23,8 @@ Apply = Callable[..., tuple[Array, Stats]]
 """apply(params, stats, x, numbers, key) -> (outputs, stats); key is None when not training."""
 
 
-def nothing(_params: Params) -> dict[str, Scalar]:
-    """No number of the parameters is watched."""
+def unasked(*_: Any) -> Any:
+    """Nothing, at no cost."""
     return {}
 
 
@@ -35,8 +35,12 @@ class Task(NamedTuple):
     """Mean loss of a training batch and the new statistics."""
     measure: Callable[[Params, Stats, Array, Array, Numbers], dict[str, Float[Array, " batch"]]]
     """Per-example metrics with the model in evaluation mode."""
-    watch: Callable[[Params], dict[str, Scalar]] = nothing
+    watch: Callable[[Params], dict[str, Scalar]] = unasked
     """Numbers of the parameters alone, recorded at the start and after every epoch."""
+    observe: Callable[[Params, Stats, Array, Array, Numbers], dict[str, Array]] = unasked
+    """What else is recorded of a batch as a whole."""
+    outputs: Callable[[Params, Stats, Array, Numbers], Float[Array, "batch outputs"]] = unasked
+    """What the model answers in evaluation mode; only a plan that keeps outputs asks."""
 
 
 Loss = Callable[[Params], Scalar]
@@ -87,7 +91,10 @@ def supervised(
         outputs, _ = apply(params, stats, x, numbers, None)
         return {name: each(metric, outputs, y, numbers) for name, metric in metrics.items()}
 
-    return Task(loss, measure)
+    def outputs(params, stats, x, numbers):
+        return apply(params, stats, x, numbers, None)[0]
+
+    return Task(loss, measure, outputs=outputs)
 
 
 def minimise(
