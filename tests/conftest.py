@@ -1,14 +1,24 @@
 """Every test runs under strict promotion rules, so that accidents in dtype or rank raise.
 
 Two host devices on any machine, asked for before anything computes: what depends on their number
-is tested, what must not is tested too.
+is tested, what must not is tested too. The workers share what they compile, in a place of their
+own: a test never reads, nor fills, the user's cache. Programs are compiled without most of XLA's
+optimizations, which halves the time; those of other processes (resume, devices, demo) have all.
 """
 
+import os
 import sys
+import tempfile
 
 import jax
 import pytest
 
+if "NNLAB_CACHE_DIR" not in os.environ:  # the first process of a session; workers inherit it
+    os.environ["NNLAB_CACHE_DIR"] = tempfile.mkdtemp(prefix="nnlab-tests-")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+jax.config.update("jax_compilation_cache_dir", os.path.join(os.environ["NNLAB_CACHE_DIR"], "jax"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

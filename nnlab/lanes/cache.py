@@ -1,8 +1,8 @@
 """What nnlab remembers on a machine between processes: compiled programs and measured speeds.
 
-Everything lies in nnlab's folder of the user's cache directory (NNLAB_CACHE_DIR moves it) and may be
-deleted at any time. Programs are kept by jax's own persistent compilation cache, so jax's
-switches rule: JAX_COMPILATION_CACHE_DIR moves them, JAX_ENABLE_COMPILATION_CACHE=0 turns it off.
+Everything lies in nnlab's folder of the user's cache directory (NNLAB_CACHE_DIR moves it) and may
+be deleted at any time. Programs are kept by jax's own persistent compilation cache, so jax's
+switches rule: JAX_COMPILATION_CACHE_DIR moves them, JAX_ENABLE_COMPILATION_CACHE=0 keeps none.
 """
 
 import json
@@ -34,7 +34,7 @@ def keep_programs() -> None:
 
 
 def speeds() -> dict[str, float]:
-    """Config-steps per second of programs that have run here, by fingerprint; none if unreadable."""
+    """Config-steps per second of programs that ran here, by fingerprint; none if unreadable."""
     try:
         found = json.loads((directory() / SPEEDS).read_text())
         return {str(k): float(v) for k, v in found.items()}

@@ -1,7 +1,7 @@
 """One compiled program per group: every device trains a chunk, start to end."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -77,7 +77,7 @@ class Program:
             )
         )
         self._lowered: Any = None
-        self._compiled: Any = None
+        self._compiled: Callable[..., Record] | None = None
         self.compile_seconds = 0.0
 
     def trace(self, chunk: Chunk) -> None:
@@ -107,6 +107,7 @@ class Program:
             self.trace(chunks[0])
             self.compile()
         stacked = trees.map(lambda *leaves: np.stack(leaves), *chunks)
+        assert self._compiled is not None  # noqa: S101
         return self._compiled(jax.device_put(stacked, self._split), self._data)
 
     def _train(self, chunk: Chunk, data: Data) -> Record:

@@ -28,7 +28,7 @@ def stored_task(task: Task) -> Task:
     def of(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda params, *rest: function(store(params), *rest)
 
-    return Task(*map(of, task))
+    return Task(**{name: of(function) for name, function in task._asdict().items()})
 
 
 def stored_rule(rule: Rule) -> Rule:
@@ -42,10 +42,12 @@ def stored_rule(rule: Rule) -> Rule:
     def init(params: Any, *rest: Any) -> Any:
         return rule.init(store(params), *rest)
 
-    def update(gradients: Any, memory: Any, params: Any, *rest: Any) -> Any:
-        *others, loss = rest
+    def update(gradients, memory, params, numbers, key, step, value, loss):
+        def of_logical(w: Any) -> Any:
+            return loss(store(w))
+
         updates, memory = rule.update(
-            store(gradients), memory, store(params), *others, lambda w: loss(store(w))
+            store(gradients), memory, store(params), numbers, key, step, value, of_logical
         )
         return store(updates), memory
 

@@ -48,8 +48,8 @@ class LossModel:
         """Numbers of the parameters, by name."""
         return self._measures
 
-    def loss(self, params: Params, batch: Any) -> Scalar:
-        """The given loss."""
+    def loss(self, params: Params, batch: Any) -> Any:
+        """The given loss; whether it is one number is seen before anything is compiled."""
         return self._loss(params, batch)
 
     def start(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nnlab.models.model import Model, Settings
+from nnlab.models.model import Network, Settings
 from nnlab.types import AnyArray, Array, Float, Params, PRNGKey, Scalar
 
 FLAT = 0.05
@@ -50,7 +50,7 @@ class LayerStatistics(NamedTuple):
 
 
 def signals(
-    model: Model, params: Params, stats: Any, x: Array, settings: Settings, key: PRNGKey | None
+    model: Network, params: Params, stats: Any, x: Array, settings: Settings, key: PRNGKey | None
 ) -> tuple[Signal, ...]:
     """The signal at each activation of a model, in the order in which it computes them.
 

@@ -58,7 +58,9 @@ def execute(
 
     def begin_next() -> None:
         if jobs:
-            ready = trace(*jobs.popleft(), data, arrays, devices)
+            group, work = jobs.popleft()
+            with memory_in_words(group):
+                ready = trace(group, work, data, arrays, devices)
             coming.append((ready, compiler.submit(ready.program.compile)))
 
     try:

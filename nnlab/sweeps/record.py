@@ -16,7 +16,7 @@ import numpy as np
 from nnlab import trees
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError, unknown
-from nnlab.models.model import Model, Settings
+from nnlab.models.model import Network, Settings
 from nnlab.models.signals import LayerStatistics, Signal, layer_statistics, signals
 from nnlab.sweeps.axes import words
 from nnlab.sweeps.build import run_settings
@@ -37,7 +37,7 @@ BUILT_IN = ("layers", *KEPT)
 class Snapshot:
     """One run at one moment, with a fixed batch: the first (at most 1,000) validation examples."""
 
-    model: Model
+    model: Network
     params: Any
     stats: Any
     x: Array
@@ -97,12 +97,13 @@ class Recording:
 
     def task(self, task: Task, recipe: Recipe) -> Task:
         """A task that observes what is to be recorded."""
-        if not self.functions:
+        model = recipe.model
+        if not self.functions or not isinstance(model, Network):
             return task
 
         def observe(params, stats, x, y, numbers):
             settings = run_settings(recipe, numbers)
-            run = Snapshot(recipe.model, params, stats, x, y, settings)
+            run = Snapshot(model, params, stats, x, y, settings)
             found: dict[str, Array] = {}
             for label, function in self.functions:
                 with blamed(f"record {label}"):

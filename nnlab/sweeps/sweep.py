@@ -77,6 +77,11 @@ class Sweep:
         self.model: Model = mlp() if model is None else _check_model(model)
         self.data = _check_data(data, self.model)
         self.recording = read_record(record)
+        if self.recording.labels and isinstance(self.model, Problem):
+            raise UsageError(
+                f"record is for networks, and {words(self.model, 60)} is its own loss; "
+                "give it measures: nnlab.models.from_loss(loss, start, {'norm': norm})"
+            )
         if not isinstance(axes, Mapping | None):
             raise UsageError(
                 f"axes needs {{knob: values}}, got {words(axes, 60)}; try {{'init': ['he']}}"

@@ -244,7 +244,7 @@ def train_run(
         return task.measure(state.params, state.stats, x, y, for_task)
 
     def watch(state):
-        return task.watch(state.params)
+        return task.watch(state.params, state.stats, for_task)
 
     def observe(state, x, y):
         return task.observe(state.params, state.stats, x, y, for_task)

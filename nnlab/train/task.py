@@ -35,7 +35,7 @@ class Task(NamedTuple):
     """Mean loss of a training batch and the new statistics."""
     measure: Callable[[Params, Stats, Array, Array, Numbers], dict[str, Float[Array, " batch"]]]
     """Per-example metrics with the model in evaluation mode."""
-    watch: Callable[[Params], dict[str, Scalar]] = unasked
+    watch: Callable[[Params, Stats, Numbers], dict[str, Scalar]] = unasked
     """Numbers of the parameters alone, recorded at the start and after every epoch."""
     observe: Callable[[Params, Stats, Array, Array, Numbers], dict[str, Array]] = unasked
     """What else is recorded of a batch as a whole."""
@@ -118,7 +118,8 @@ def minimise(
         each = jax.vmap(lambda x, y: of(params, x[None], y[None]))
         return {"loss": each(x, y)}
 
-    def watch(params):
+    def watch(params, stats, numbers):
+        del stats, numbers
         return {name: jnp.asarray(measure(params)) for name, measure in measures.items()}
 
     return Task(train, measure, watch)
