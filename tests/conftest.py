@@ -3,7 +3,8 @@
 Two host devices on any machine, asked for before anything computes: what depends on their number
 is tested, what must not is tested too. The workers share what they compile, in a place of their
 own: a test never reads, nor fills, the user's cache. Programs are compiled without most of XLA's
-optimizations, which halves the time; those of other processes (resume, devices, demo) have all.
+optimizations, which halves the time, except where bits are compared with another library's; those
+of other processes (resume, devices) have all.
 """
 
 import os
@@ -16,12 +17,23 @@ import pytest
 if "NNLAB_CACHE_DIR" not in os.environ:  # the first process of a session; workers inherit it
     os.environ["NNLAB_CACHE_DIR"] = tempfile.mkdtemp(prefix="nnlab-tests-")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
-jax.config.update("jax_compilation_cache_dir", os.path.join(os.environ["NNLAB_CACHE_DIR"], "jax"))
+jax.config.update("jax_compilation_cache_dir", f"{os.environ['NNLAB_CACHE_DIR']}/jax")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+BIT_FOR_BIT = ("test_initializers", "test_activations")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compile_in_a_hurry(request):
+    before = jax.config.read("jax_disable_most_optimizations")
+    hurry = request.module.__name__ not in BIT_FOR_BIT
+    jax.config.update("jax_disable_most_optimizations", hurry)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture

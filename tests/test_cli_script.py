@@ -1,7 +1,10 @@
 """A script's command line: its options work, and what cannot work is one line and status 2."""
 
+import runpy
 import subprocess
 import sys
+
+import pytest
 
 SCRIPT = '''"""What is asked."""
 from pathlib import Path
@@ -22,15 +25,25 @@ if __name__ == "__main__":
 '''
 
 
-def test_a_script_has_options_and_every_failure_is_one_line(tmp_path):
+def test_a_script_is_a_command(tmp_path):
+    file = tmp_path / "study.py"
+    file.write_text(SCRIPT)
+    command = [sys.executable, file, "--seeds", "2", "--fast"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "runs/x 2 True True\n", "")
+
+
+def test_a_script_has_options_and_every_failure_is_one_line(tmp_path, monkeypatch, capsys):
     file = tmp_path / "study.py"
     file.write_text(SCRIPT)
 
     def run(*words: str) -> tuple[int, str, str]:
-        done = subprocess.run([sys.executable, file, *words], capture_output=True, text=True)
-        return done.returncode, done.stdout, done.stderr
+        monkeypatch.setattr(sys, "argv", [str(file), *words])
+        with pytest.raises(SystemExit) as exit_:
+            runpy.run_path(str(file), run_name="__main__")
+        captured = capsys.readouterr()
+        return exit_.value.code or 0, captured.out, captured.err
 
-    assert run("--seeds", "2", "--fast") == (0, "runs/x 2 True True\n", "")
     status, printed, errors = run("--seeds", "0")
     assert (status, printed, errors) == (2, "", "study: seeds needs 1 or more, got 0; try 3\n")
     status, printed, errors = run("--bogus")

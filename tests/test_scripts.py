@@ -3,8 +3,6 @@
 import ast
 import importlib.util
 import re
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -51,11 +49,11 @@ def test_a_study_keeps_figures_a_table_and_its_verdicts(name, tmp_path, capsys):
     assert list(tmp_path.glob("*.csv"))
 
 
-def test_the_demo_answers_and_writes_a_report(tmp_path):
-    command = [sys.executable, SCRIPTS / "demo.py", "--fast", "--out", tmp_path / "demo"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert "is best on validation data" in done.stdout
-    assert done.stdout.count("sigmoid with std 1 is") == 4
+def test_the_demo_answers_and_writes_a_report(tmp_path, capsys):
+    script("demo").main(tmp_path / "demo", fast=True)
+    printed = capsys.readouterr().out
+    assert "is best on validation data" in printed
+    assert printed.count("sigmoid with std 1 is") == 4
     assert (tmp_path / "demo" / "report" / "index.html").exists()
     assert len(verdicts.read(tmp_path / "demo")) == 4
 

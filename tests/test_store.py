@@ -252,5 +252,5 @@ def test_a_program_that_does_not_fit_in_memory_asks_for_fewer_lanes(monkeypatch,
         raise MemoryError
 
     monkeypatch.setattr("nnlab.sweeps.execute.Program", full)
-    with pytest.raises(UsageError, match=r"6 lanes of .* do not fit in memory; .* lanes=3"):
+    with pytest.raises(UsageError, match=r"3 lanes of .* do not fit in memory; .* lanes=1"):
         sweep().run(tmp_path / "runs", lanes=6, progress=False)

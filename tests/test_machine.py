@@ -1,0 +1,107 @@
+"""What nnlab knows of the machine: how weights lie, how long a sweep takes, what is kept."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import nnlab
+from nnlab.errors import UsageError
+from nnlab.lanes import cache
+from nnlab.lanes.stored import store, stored_rule, stored_task
+from nnlab.optim.adam import adam
+from nnlab.optim.layerwise import lars
+from nnlab.sweeps.arrays import program_data
+from nnlab.sweeps.predict import STEPS, shortened
+from nnlab.train.task import Task, rule
+
+
+@pytest.fixture
+def sweep():
+    x = np.random.default_rng(0).normal(size=(600, 4)).astype(np.float32)
+    data = nnlab.data.from_arrays(x, (x[:, 0] > 0).astype(int), test=50, validation=100)
+    axes = {"learning_rate": [0.1, 0.01], "seed": range(3)}
+    return nnlab.Sweep(nnlab.models.mlp([8]), data, axes, epochs=2, batch_size=10)
+
+
+def test_storing_turns_matrices_round_and_is_its_own_inverse():
+    tree = {"w": jnp.ones((2, 3)), "b": jnp.ones(3), "k": jnp.ones((2, 2, 3, 4))}
+    stored = store(tree)
+    assert {k: a.shape for k, a in stored.items()} == {"w": (3, 2), "b": (3,), "k": (2, 2, 3, 4)}
+    assert jax.tree.map(jnp.shape, store(stored)) == jax.tree.map(jnp.shape, tree)
+
+
+def test_a_stored_task_has_the_loss_and_the_transposed_gradient_of_the_task():
+    x, w = jnp.arange(6.0).reshape(2, 3), jnp.arange(12.0).reshape(3, 4)
+    task = Task(lambda w, x: (jnp.sum((x @ w) ** 2), ()), lambda w, x: {})  # type: ignore[arg-type]
+    (loss, _), g = jax.value_and_grad(task.loss, has_aux=True)(w, x)
+    (same, _), turned = jax.value_and_grad(stored_task(task).loss, has_aux=True)(w.T, x)
+    assert loss == same
+    np.testing.assert_array_equal(turned, g.T)
+
+
+@pytest.mark.parametrize(("make", "flat"), [(adam, True), (lars, False)])
+def test_a_stored_rule_makes_the_transposed_update(make, flat):
+    plain = rule(lambda numbers, key, step: make(0.1), flat)
+    w, g = jnp.arange(6.0).reshape(2, 3) + 1, jnp.arange(6.0).reshape(2, 3) - 2
+    key, step, value = jax.random.key(0), jnp.zeros((), jnp.int32), jnp.zeros(())
+
+    def updates(rule, w, g):
+        memory = rule.init(w, {}, key)
+        return rule.update(g, memory, w, {}, key, step, value, lambda w: jnp.sum(w))[0]
+
+    np.testing.assert_array_equal(updates(stored_rule(plain), w.T, g.T), updates(plain, w, g).T)
+
+
+def test_a_probe_trains_a_part_of_an_epoch_and_validates_the_same_share(sweep):
+    whole = program_data(sweep.data)
+    part = shortened(whole, 10)
+    assert len(part.y) == 10 * STEPS < len(whole.y)
+    share = part.valid.y.size / whole.valid.y.size
+    assert share == pytest.approx(len(part.y) / len(whole.y), rel=0.1)
+
+
+def test_a_prediction_is_measured_once_and_remembered(sweep, monkeypatch, tmp_path):
+    monkeypatch.setenv("NNLAB_CACHE_DIR", str(tmp_path))
+    first = sweep.predict()
+    assert first.training > 0
+    assert first.compiling > 0
+    assert sweep.predict() == (first.training, 0.0)
+    (rate,) = cache.speeds().values()
+    (group,) = sweep.groups()
+    rounds = -(-group.shape.chunks // 2)
+    assert first.training == pytest.approx(
+        rounds * 2 * group.shape.lanes * group.steps(sweep.data) / rate
+    )
+
+
+def test_a_run_remembers_its_speed(sweep, monkeypatch, tmp_path):
+    monkeypatch.setenv("NNLAB_CACHE_DIR", str(tmp_path))
+    sweep.run(progress=False)
+    assert len(cache.speeds()) == 1
+    assert sweep.predict().compiling == 0
+
+
+def test_a_damaged_or_unwritable_memory_of_speeds_is_no_error(monkeypatch, tmp_path):
+    monkeypatch.setenv("NNLAB_CACHE_DIR", str(tmp_path))
+    (tmp_path / cache.SPEEDS).write_text("[1, 2")
+    assert cache.speeds() == {}
+    cache.remember_speed("a", 2.0)
+    assert cache.speeds() == {"a": 2.0}
+    monkeypatch.setenv("NNLAB_CACHE_DIR", str(tmp_path / cache.SPEEDS))  # a file, no directory
+    cache.remember_speed("b", 3.0)
+    assert cache.speeds() == {}
+
+
+def test_a_place_for_programs_that_is_set_already_stays(monkeypatch, tmp_path):
+    before = jax.config.jax_compilation_cache_dir
+    monkeypatch.setenv("NNLAB_CACHE_DIR", str(tmp_path))
+    cache.keep_programs()
+    assert jax.config.jax_compilation_cache_dir == before
+
+
+def test_precision_on_a_cpu_changes_nothing_and_is_refused():
+    with pytest.raises(UsageError, match="precision bfloat16 changes nothing on a CPU"):
+        nnlab.Sweep(precision="bfloat16").groups()
+    with pytest.raises(UsageError, match="did you mean 'bfloat16'"):
+        nnlab.Sweep(precision="bfloat")
