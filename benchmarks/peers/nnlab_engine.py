@@ -59,7 +59,9 @@ def prepare(work: Workload, inputs: Inputs | None = None, variant: int | None = 
 def prepare_sweep(sweep: Sweep, lanes: int | None = None) -> Prepared:
     """The engine on a sweep of one program."""
     (group,) = sweep.groups(lanes)
-    program = Program(group.plan, group.layout(sweep.data), program_data(sweep.data), devices())
+    program = Program(
+        group.plan, group.layout(sweep.data), program_data(sweep.data), devices(), group.together
+    )
     starts = Starts(sweep.data, group.batch_norm)
     width = len(program.devices)
     chunks = list(group.chunks())

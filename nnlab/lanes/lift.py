@@ -23,7 +23,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nnlab.lanes.segments import Segments, are_many, join, of_flat, split
+from nnlab.lanes.segments import Segments, join, of_flat, split
 from nnlab.lanes.stored import store, stored_rule, stored_task
 from nnlab.train.loop import State, Trainer, apply_updates, gradient, propose
 from nnlab.train.task import Numbers, Rule, Task
@@ -48,13 +48,15 @@ def lift(
     for_tasks: tuple[Numbers, ...],
     for_rules: tuple[Numbers, ...],
     key: PRNGKey,
+    flat: bool = False,
 ) -> tuple[Callable[[tuple, tuple], State], Trainer]:
     """How `layout.lanes` runs of one seed begin and train; numbers are [lanes of the segment].
 
     Params and stats are tuples with one tree per task, its leaves [lanes of the task, ...]; a
     state's params are in stored order.
     `for_tasks[a]` follows the lanes of task a; `for_rules[o]` the lanes of rule o, in the order of
-    the tasks they belong to. `key` is the rules' own.
+    the tasks they belong to. `key` is the rules' own. With `flat`, rules that can take a lane's
+    numbers as one vector do.
     """
     counts = layout.counts
     tasks, rules = tuple(map(stored_task, layout.tasks)), tuple(map(stored_rule, layout.rules))
@@ -62,7 +64,7 @@ def lift(
     rule_numbers = [
         split(numbers, [row[o] for row in counts]) for o, numbers in enumerate(for_rules)
     ]
-    segments = [Segments(rules, row, flat=are_many(counts)) for row in counts]
+    segments = [Segments(rules, row, flat) for row in counts]
 
     def init(params, stats):
         params = tuple(jax.vmap(store)(tree) for tree in params)

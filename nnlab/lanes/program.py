@@ -10,7 +10,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nnlab import trees
+from nnlab.lanes.blocks import cut, train_blocks
 from nnlab.lanes.lift import Layout, lift
+from nnlab.lanes.segments import are_many
 from nnlab.train.keys import Stream, root, stream
 from nnlab.train.loop import Data, Plan, Record, train
 from nnlab.types import AnyArray, Device, PyTree
@@ -62,8 +64,17 @@ class Program:
     same on one device and on many.
     """
 
-    def __init__(self, plan: Plan, layout: Layout, data: Data, devices: Sequence[Device]):
+    def __init__(
+        self,
+        plan: Plan,
+        layout: Layout,
+        data: Data,
+        devices: Sequence[Device],
+        together: int | None = None,
+    ):
+        """`together` lanes of a seed train at a time, as far as segments allow; None: all."""
         self.plan, self.layout, self.devices = plan, layout, list(devices)
+        self._blocks = cut(layout, together or layout.lanes)
         mesh = mesh_of(devices)
         self._split = NamedSharding(mesh, PartitionSpec(AXIS))
         self._data = on_all(devices, data)
@@ -114,17 +125,23 @@ class Program:
         """One device's chunk; its leading axis of length 1 is the device."""
         chunk = trees.map(lambda a: a[0], chunk)
 
-        def block(seed: AnyArray, start: PyTree) -> Record:
+        flat = are_many(self.layout.counts)
+
+        def of_seed(seed: AnyArray, start: PyTree) -> Record:
             """All lanes of one seed: they share batches and noise."""
             key = root(seed)
             own = stream(key, Stream.UPDATES)
-            begin, trainer = lift(self.layout, chunk.for_tasks, chunk.for_rules, own)
-            params, stats = zip(*start, strict=True)
-            return train(self.plan, trainer, begin(params, stats), data, key)[1]
+
+            def train_block(layout, start, for_tasks, for_rules):
+                begin, trainer = lift(layout, for_tasks, for_rules, own, flat)
+                params, stats = zip(*start, strict=True)
+                return train(self.plan, trainer, begin(params, stats), data, key)[1]
+
+            return train_blocks(self._blocks, train_block, start, chunk.for_tasks, chunk.for_rules)
 
         if chunk.seeds.shape[0] == 1:
-            record = block(chunk.seeds[0], trees.map(lambda a: a[0], chunk.start))
+            record = of_seed(chunk.seeds[0], trees.map(lambda a: a[0], chunk.start))
             record = trees.map(lambda a: a[None], record)
         else:
-            record = jax.vmap(block)(chunk.seeds, chunk.start)
+            record = jax.vmap(of_seed)(chunk.seeds, chunk.start)
         return trees.map(lambda a: jnp.asarray(a)[None], record)

@@ -115,7 +115,7 @@ def trace(
     group: Group, work: Sequence[Work], data: Dataset, arrays: Data, devices: Sequence[Device]
 ) -> Ready:
     """Trace a group's program; `arrays` is the data on the devices."""
-    program = Program(group.plan, group.layout(data), arrays, devices)
+    program = Program(group.plan, group.layout(data), arrays, devices, group.together)
     ready = Ready(group, work, program, Starts(data, group.batch_norm), [])
     ready = ready._replace(chunks=ready.stack(work[: len(devices)]))
     program.trace(ready.chunks[0])

@@ -61,6 +61,8 @@ class Group:
     """The kinds of schedules that the runs of each rule have."""
     seeds: tuple[int, ...]
     shape: Shape
+    together: int
+    """So many lanes of a seed train at a time, as far as segments allow."""
     parameter_bytes: int
     """One lane's."""
     recording: Recording = NOTHING
@@ -245,7 +247,7 @@ def make_group(
     refuse_too_large(shape.lanes, parameters, memory(devices))
     return Group(
         tuple(recipes), tuple(ids), segments, tuple(for_tasks), tuple(for_rules),
-        tuple(schedules), tuple(seeds), shape, parameters,
+        tuple(schedules), tuple(seeds), shape, max(1, target // shape.seeds), parameters,
     )  # fmt: skip
 
 

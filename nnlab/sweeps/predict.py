@@ -68,7 +68,7 @@ def probe(group: Group, data: Dataset, devices: Sequence[Device]) -> tuple[float
     """(lane-steps per second, seconds to compile) of a group's program on a part of an epoch."""
     arrays = shortened(program_data(data), group.plan.batch_size)
     plan = group.plan._replace(epochs=1)
-    program = Program(plan, group.layout(data), on_all(devices, arrays), devices)
+    program = Program(plan, group.layout(data), on_all(devices, arrays), devices, group.together)
     chunks = [group.chunk(0, 0, Starts(data, group.batch_norm))] * len(devices)
     program.trace(chunks[0])
     program.compile()
