@@ -77,7 +77,7 @@ def test_a_dry_run_counts_trains_nothing_and_writes_nothing(nnlab_, tmp_path, mo
     assert status == 0
     assert "runs  8" in printed
     assert "config-steps  192" in printed
-    assert "nothing was trained" in printed
+    assert "no run was trained" in printed
     assert not out.exists()
 
 

@@ -141,8 +141,8 @@ def show_prediction(prediction: Any) -> None:
 
     training, compiling = map(in_words, prediction)
     extra = f" + {compiling} to compile" if prediction.compiling else ""
-    OUT.print(f"{'time':>12}  about {training}{extra}, by a few steps on this machine")
-    OUT.print("nothing was trained", style="dim")
+    OUT.print(f"{'time':>12}  about {training}{extra}, measured on a few steps", highlight=False)
+    OUT.print("no run was trained", style="dim")
 
 
 def show_results(results: Any, out: Path | None) -> None:
