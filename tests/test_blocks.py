@@ -44,15 +44,15 @@ def test_every_lane_is_in_one_block_in_order_with_its_own_task_and_rule(counts, 
 
 def test_a_program_of_several_blocks_trains_as_one_of_one_block():
     axes = {
-        "activation": ["relu", "tanh", "maxout"],
-        "optimizer": ["sgd", "adam", "muon"],
+        "activation": ["relu", "maxout"],
+        "optimizer": ["sgd", "muon"],
         "learning_rate": [0.1, 0.01],
         "seed": range(2),
     }
     sweep = nnlab.Sweep(nnlab.models.mlp([8]), blobs(), axes, epochs=2, batch_size=20)
     whole = sweep.run(progress=False, lanes=64)
-    (group,) = sweep.groups(lanes=4)
-    assert group.shape.lanes > 2 * group.together
-    cut_up = sweep.run(progress=False, lanes=4)
+    (group,) = sweep.groups(lanes=2)
+    assert group.shape.lanes == 2 * group.together
+    cut_up = sweep.run(progress=False, lanes=2)
     for metric in ("train_loss", "val_loss", "test_loss"):
         np.testing.assert_allclose(cut_up[metric].values, whole[metric].values, rtol=2e-4)

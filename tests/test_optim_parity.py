@@ -36,7 +36,7 @@ def test_two_hundred_steps_from_the_defaults_end_where_optax_ends(case) -> None:
 @every_compared_case
 def test_two_hundred_updates_equal_optaxs_at_defaults_and_drawn_numbers(case) -> None:
     @hypothesis.settings(
-        max_examples=6, deadline=None, derandomize=True, database=None,
+        max_examples=4, deadline=None, derandomize=True, database=None,
         phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
     )  # fmt: skip
     @hypothesis.given(
