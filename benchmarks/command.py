@@ -24,10 +24,15 @@ def begin(claim: str, given: argparse.Namespace) -> dict[str, Any]:
     return {"claim": claim, "quick": given.quick, "rounds": given.rounds, "made with": made}
 
 
-def finish(record: dict[str, Any], given: argparse.Namespace, text: str) -> None:
-    """Write the record, print its table."""
+def keep(record: dict[str, Any], given: argparse.Namespace) -> None:
+    """Write the record, as far as it has come: an hour's measurement is not lost to the last."""
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def finish(record: dict[str, Any], given: argparse.Namespace, text: str) -> None:
+    """Write the record, print its table."""
+    keep(record, given)
     print(text)
 
 

@@ -59,7 +59,8 @@ def main(words: list[str] | None = None) -> None:
         for work in works:
             found = measure(work, peers, limit, given.rounds, command.say)
             record["workloads"][work.name] = found
-    record["floors"] = floors.judge(record)
+            record["floors"] = floors.judge(record)
+            command.keep(record, given)
     command.finish(record, given, f"{markdown(record)}\n\n{floors.markdown(record['floors'])}")
 
 
