@@ -3,8 +3,8 @@
 The batch that all lanes share makes the first layer's gradient one product, [lanes x outputs,
 batch] times [batch, inputs]. Stored in that order it is added where it is born; as [inputs,
 outputs] it would be turned round at every step, in each of the optimizer's passes over it
-(measured on two busy cores: 2 to 17 % of a step). Models and optimizers never see it: `store` is its own
-inverse, and XLA folds the transposition into the products.
+(measured on two busy cores: 2 to 17 % of a step). Models and optimizers never see it: `store` is
+its own inverse, and XLA folds the transposition into the products.
 """
 
 from collections.abc import Callable
