@@ -3,8 +3,8 @@
 Two host devices on any machine, asked for before anything computes: what depends on their number
 is tested, what must not is tested too. The workers share what they compile, in a place of their
 own: a test never reads, nor fills, the user's cache. Programs are compiled without most of XLA's
-optimizations, which halves the time, except where bits are compared with another library's; those
-of other processes (resume, devices) have all.
+optimizations, which saves a sixth of the time, except where bits are compared with another
+library's; those of other processes (resume, devices) have all.
 """
 
 import os
