@@ -11,7 +11,7 @@ import jax
 
 from nnlab.data.dataset import Dataset
 from nnlab.lanes.cache import remember_speed, speeds
-from nnlab.lanes.devices import describe
+from nnlab.lanes.devices import describe, one_thread_each
 from nnlab.lanes.program import Program, on_all
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.axes import words
@@ -43,7 +43,8 @@ def predict(groups: Sequence[Group], data: Dataset, devices: Sequence[Device]) -
     for group in groups:
         rate = known.get(fingerprint(group, data))
         if rate is None:
-            rate, seconds = probe(group, data, devices)
+            with one_thread_each(devices):  # as training has it
+                rate, seconds = probe(group, data, devices)
             remember_speed(fingerprint(group, data), rate)
             compiling += seconds
         rounds = ceil(group.shape.chunks / len(devices))
