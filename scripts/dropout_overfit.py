@@ -12,8 +12,8 @@ from pathlib import Path
 
 import nnlab
 from nnlab.cli.script import conclude, run
-from nnlab.report import Verdict, learning_curves
-from nnlab.report.table import configs, points, spoken
+from nnlab.report import configs, learning_curves
+from nnlab.report.published import less_overfitting
 from nnlab.sweeps.fit import by_part, run_with_fit
 
 IMAGES, HELD_OUT, EPOCHS = 300, 1000, 301
@@ -37,27 +37,8 @@ def main(
         epochs=4 if fast else EPOCHS,
     )
     results = run_with_fit(sweep, out / "runs")
-    gap = results.difference("accuracy_gap", "dropout", 0.0).sel(dropout=RATE)
-    test = results.difference("test_accuracy", "dropout", 0.0).sel(dropout=RATE)
-    plain = results.mean("train_accuracy").sel(dropout=0.0)
-    kept = results.mean("train_accuracy").sel(dropout=RATE)
-    verdicts = [
-        Verdict(
-            "dropout shrinks the gap between training and test",
-            "smaller, in one run",
-            f"the gap changes by {points(gap)}; test accuracy by {points(test)}",
-            bool(gap["high"] < 0),
-            "six layers of noise slow SGD down: at the end training accuracy still rises, and both "
-            "accuracies are lower together",
-        ),
-        Verdict(
-            "with dropout the training accuracy stays below 100 %",
-            "100 % without, less with",
-            f"{spoken(plain, 'accuracy')} without, {spoken(kept, 'accuracy')} with",
-            bool(kept["high"] < 1 and kept["mean"] < plain["mean"]),
-            "after so many epochs the training images are right with it too",
-        ),
-    ]
+    why = "six layers of noise slow SGD down: training accuracy still rises, and both fall together"
+    verdicts = less_overfitting(results, "dropout", why)
     curves = learning_curves(by_part(results), "accuracy", hue="part", col="dropout")
     conclude("dropout_overfit", out, verdicts, {"curves": curves}, {"table": configs(results)})
 

@@ -14,10 +14,8 @@ gradient descent converges for rates below 2/L and Momentum for rates below 2 (1
 Two minutes on 2 cores.   python scripts/optimizer_trajectories.py --out runs/optimizer_trajectories
 """
 
-from collections.abc import Iterator
-from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -26,34 +24,13 @@ import xarray as xr
 import nnlab
 from nnlab import report
 from nnlab.cli.script import conclude, run
-from nnlab.nn.surfaces import SURFACES, Surface
+from nnlab.nn.surfaces import SURFACES
 from nnlab.optim import OPTIMIZERS
 from nnlab.report import Verdict
-from nnlab.sweeps.behaviour import behaviour, trajectory
+from nnlab.sweeps.behaviour import behaviour, crossings, detour, overshoot
+from nnlab.sweeps.walks import walk
 
 LECTURE = {"sgd": 0.95, "momentum": 0.1, "adagrad": 1.5, "adam": 0.3}
-FAMILIES = {
-    "plain, heavy, Polyak": "sgd momentum nesterov noisy_sgd polyak_sgd momo momo_adam",
-    "averaged, optimistic": "asgd ademamix simplified_ademamix schedule_free_adamw "
-    "schedule_free_sgd optimistic_adam optimistic_gradient_descent",
-    "a rate per weight": "adagrad adadelta rmsprop ftrl madgrad adafactor sm3",
-    "signs and layers": "sign_sgd signum rprop lion fromage lars novograd",
-    "Adam": "adam adamw amsgrad nadam nadamw radam lamb",
-    "Adam's relatives": "acprop adabelief adamax adamaxw adan adopt yogi",
-    "parameter-free": "cocob dadapt_adamw dog dowg prodigy",
-    "curvature, matrices": "lbfgs galore muon shampoo soap sophia",
-}
-
-
-def walk(surface: Surface, axes: dict[str, Any], updates: int) -> tuple[xr.DataArray, xr.DataArray]:
-    """The paths [axes..., update, (x, y)] and losses [axes..., update] of a sweep, one seed."""
-    measures = {"x": itemgetter(0), "y": itemgetter(1), "f": surface.loss}
-    model = nnlab.models.from_loss(
-        lambda w, _: surface.loss(w), np.array(surface.start), measures, surface.loss.__name__
-    )
-    results = nnlab.Sweep(model, axes=axes, epochs=updates, batch_size=1).run()
-    found = trajectory(results, "x", "y", "f").isel(seed=0, drop=True)
-    return found.isel(measure=slice(2)), found.isel(measure=2, drop=True)
 
 
 def main(
@@ -82,7 +59,7 @@ def main(
         ends[kind] = loss.isel(update=-1, drop=True).fillna(np.inf)
         heading = f"Which learning rates suit which optimizer: {kind}"
         figures[f"map_{kind}"] = report.behaviour_map(maps[kind], heading, [note])
-        for part, panels in enumerate(families(path, loss), 1):
+        for part, panels in enumerate(report.by_family(path, loss), 1):
             heading = f"Each optimizer at the rate with the least mean loss: {kind}, {part} of 2"
             figures[f"paths_{kind}_{part}"] = report.paths(surface, panels, heading, [note])
     columns = {(kind, "behaviour"): maps[kind] for kind in maps}
@@ -93,30 +70,12 @@ def main(
     conclude("optimizer_trajectories", out, verdicts, figures, tables)
 
 
-def families(path: xr.DataArray, loss: xr.DataArray) -> Iterator[dict[str, dict[str, Any]]]:
-    """Two slides of four families, each optimizer at the rate with the lowest mean loss."""
-    best = loss.fillna(np.inf).mean("update").argmin("learning_rate")
-    chosen, rates = path.isel(learning_rate=best), loss["learning_rate"].isel(learning_rate=best)
-    panels = {}
-    for family, words in FAMILIES.items():
-        here = [name for name in words.split() if name in loss["optimizer"]]
-        panels[family] = {
-            f"{name} {float(rates.sel(optimizer=name)):.2g}": chosen.sel(optimizer=name)
-            for name in here
-        }
-    shown = [[f for f in half if panels[f]] for half in (list(panels)[:4], list(panels)[4:])]
-    yield from ({family: panels[family] for family in half} for half in shown if half)
-
-
 def judge(lecture: dict[str, np.ndarray], words: xr.DataArray) -> list[Verdict]:
     """The lecture's four sentences and two theorems, each as a number."""
-    y = {name: path[:, 1] for name, path in lecture.items()}
-    turns = {name: int((v[1:] * v[:-1] < 0).sum()) for name, v in y.items()}
-    swing = {name: float(np.abs(v[np.argmax(v < 0) :]).max()) for name, v in y.items()}
-    detour = {
-        name: float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum() / np.hypot(7, 2))
-        for name, path in lecture.items()
-    }
+    turns = {name: crossings(path[:, 1]) for name, path in lecture.items()}
+    swing = {name: overshoot(path[:, 1]) for name, path in lecture.items()}
+    detours = {name: detour(path, (0.0, 0.0)) for name, path in lecture.items()}
+    ways = ", ".join(f"{detours[name]:.2f}" for name in LECTURE if name != "adagrad")
 
     def bound(name: str, limit: float) -> Verdict:
         rates, said = words["learning_rate"].values, words.sel(optimizer=name).values
@@ -137,9 +96,8 @@ def judge(lecture: dict[str, np.ndarray], words: xr.DataArray) -> list[Verdict]:
         ),
         Verdict(
             "AdaGrad goes straight to the minimum", "efficient, the steep direction damped",
-            f"its way is {detour['adagrad']:.2f} times the distance; the others' "
-            + ", ".join(f"{detour[n]:.2f}" for n in LECTURE if n != "adagrad"),
-            detour["adagrad"] == min(detour.values()),
+            f"its way is {detours['adagrad']:.2f} times the distance; the others' {ways}",
+            detours["adagrad"] == min(detours.values()),
         ),
         Verdict(
             "Adam rolls like Momentum, but swings less", "a smaller swing",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import nnlab
 from nnlab.cli.script import conclude, run
-from nnlab.report import Verdict, learning_curves
-from nnlab.report.table import configs, points, spoken
+from nnlab.report import configs, learning_curves
+from nnlab.report.published import less_overfitting
 from nnlab.sweeps.fit import by_part, run_with_fit
 
 IMAGES, HELD_OUT, EPOCHS = 300, 1000, 201
@@ -37,26 +37,8 @@ def main(
         epochs=4 if fast else EPOCHS,
     )
     results = run_with_fit(sweep, out / "runs")
-    gap = results.difference("accuracy_gap", "weight_decay", 0.0).sel(weight_decay=DECAY)
-    test = results.difference("test_accuracy", "weight_decay", 0.0).sel(weight_decay=DECAY)
-    plain = results.mean("train_accuracy").sel(weight_decay=0.0)
-    kept = results.mean("train_accuracy").sel(weight_decay=DECAY)
-    verdicts = [
-        Verdict(
-            "weight decay shrinks the gap between training and test",
-            "smaller, in one run",
-            f"the gap changes by {points(gap)}; test accuracy by {points(test)}",
-            bool(gap["high"] < 0),
-            "both accuracies move together: the interval of the gap's change reaches 0",
-        ),
-        Verdict(
-            "with weight decay the training accuracy stays below 100 %",
-            "100 % without, less with",
-            f"{spoken(plain, 'accuracy')} without, {spoken(kept, 'accuracy')} with",
-            bool(kept["high"] < 1 and kept["mean"] < plain["mean"]),
-            "after so many epochs the training images are right with it too",
-        ),
-    ]
+    why = "both accuracies move together: the interval of the gap's change reaches 0"
+    verdicts = less_overfitting(results, "weight_decay", why)
     curves = learning_curves(by_part(results), "accuracy", hue="part", col="weight_decay")
     conclude("weight_decay_overfit", out, verdicts, {"curves": curves}, {"table": configs(results)})
 

@@ -73,6 +73,32 @@ def test_a_search_finds_the_rates_that_learn_and_looks_at_test_data_once(tmp_pat
     assert list(final.labels("seed")) == [1, 2]
 
 
+def test_trials_share_their_weights_unless_each_draws_its_own() -> None:
+    def first_losses(**more):
+        found = nnlab.search(
+            {"learning_rate": (1e-9, 2e-9)}, nnlab.models.mlp([8]), blobs(), trials=4, stages=1,
+            epochs=1, batch_size=20, progress=False, **more,
+        )  # fmt: skip
+        (stage,) = found.stages
+        return stage["val_loss"].values.ravel()
+
+    assert np.ptp(first_losses()) < 1e-5
+    apart = first_losses(own_weights=True)
+    assert np.diff(np.sort(apart)).min() > 1e-4
+
+
+def test_a_draw_changes_the_weights_and_the_seeds_own_is_the_first() -> None:
+    sweep = {"model": nnlab.models.mlp([8]), "data": blobs(), "epochs": 1, "batch_size": 20}
+    axes = {"draw": [0, 1], "seed": [0, 1]}
+    both = nnlab.Sweep(axes=axes, **sweep).run(progress=False)["train_loss"].values
+    own = nnlab.Sweep(axes={"seed": [0, 1]}, **sweep).run(progress=False)["train_loss"].values
+    np.testing.assert_allclose(both[0], own, rtol=1e-5)
+    assert np.abs(both[1] - both[0]).min() > 1e-4
+    fixed = nnlab.models.from_loss(lambda w, _: (w**2).sum(), np.ones(2))
+    with pytest.raises(nnlab.UsageError, match="draw changes nothing"):
+        nnlab.Sweep(fixed, axes={"draw": [0, 1]}).run(progress=False)
+
+
 def test_a_best_value_near_a_border_is_said() -> None:
     space = {"learning_rate": Range(1e-6, 1e-3), "optimizer": ["sgd"]}
     for rate, said in [(9e-4, "near the high end of 1e-06..0.001"), (1.2e-6, "near the low end")]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 import nnlab
 from nnlab import UsageError
@@ -106,9 +107,10 @@ def test_the_ladder_runs_from_softmax_to_an_ensemble_of_the_seeds(tmp_path, caps
 
     mnist_ladder.main(tmp_path, "digits", seeds=2, fast=True)
     table = pd.read_csv(tmp_path / "ladder.csv")
-    assert table["rung"].tolist() == list(mnist_ladder.RUNGS)
-    assert (table["test_accuracy_n"] == 2).all()
-    assert (table["ensemble_loss"] < table["members_loss"]).all()
+    assert sorted(table["config"]) == list(range(len(mnist_ladder.RUNGS)))
+    assert (table["n"] == 2).all()
+    together = pd.read_csv(tmp_path / "ensembles.csv").pivot_table("loss", "config", "members")
+    assert (together[2] < together[1]).all()
     verdicts = read(tmp_path)
     assert len(verdicts) == 5 * 3 + 5 + 1
     assert all("toy size" in v.why for v in verdicts[:15])
@@ -117,12 +119,16 @@ def test_the_ladder_runs_from_softmax_to_an_ensemble_of_the_seeds(tmp_path, caps
 
 
 def test_found_numbers_stand_beside_others_in_rows_from_the_top():
-    found = t_interval([[0.1, 0.12], [0.02, 0.03]])
-    fig = beside(["a", "b"], found, {"lab": [0.11, np.nan]}, "test_error", "Errors")
+    runs = t_interval([[0.9, 0.88], [0.98, 0.97]])._asdict()
+    found = xr.Dataset({name: ("config", values) for name, values in runs.items()})
+    fig = beside(["a", "b"], found, {"lab": [0.89, np.nan]}, "test_accuracy", "Errors")
     (ax,) = fig.axes
     assert ax.get_xscale() == "log"
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
     assert ax.get_yticks()[0] > ax.get_yticks()[1]
     assert [text.get_text() for text in fig.legends[0].get_texts()] == ["ours, 2 seeds", "lab"]
     with pytest.raises(UsageError, match="lab has 1 numbers for 2 names"):
-        beside(["a", "b"], found, {"lab": [0.1]}, "test_error", "Errors")
+        beside(["a", "b"], found, {"lab": [0.1]}, "test_accuracy", "Errors")
+    ours, lab = ax.lines[0].get_xdata(), ax.lines[-1].get_xdata()
+    np.testing.assert_allclose(ours, [0.11, 0.025])
+    np.testing.assert_allclose(lab, [0.11, np.nan])

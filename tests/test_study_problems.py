@@ -11,8 +11,10 @@ import xarray as xr
 import nnlab
 from nnlab.lanes.devices import devices, one_thread_each
 from nnlab.nn.surfaces import SURFACES
+from nnlab.optim.families import FAMILIES
 from nnlab.report import behaviour_map, loss_map, paths
 from nnlab.report.verdicts import read
+from nnlab.sweeps.behaviour import crossings, detour, overshoot
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT.parent / "shared" / "reference"
@@ -39,13 +41,22 @@ def test_the_trajectories_study_draws_and_its_claims_hold(tmp_path):
 
 
 def test_every_optimizer_belongs_to_one_family_of_at_most_seven():
-    families = [names.split() for names in script("optimizer_trajectories").FAMILIES.values()]
+    families = list(FAMILIES.values())
     assert sorted(name for names in families for name in names) == sorted(nnlab.optim.OPTIMIZERS)
     assert max(map(len, families)) <= 7
 
 
-def test_a_missing_published_problem_is_one_line_that_says_why_it_cannot_be_made(tmp_path):
-    with pytest.raises(nnlab.UsageError, match="cannot be drawn anew") as caught:
+def test_a_zigzag_is_counted_and_measured():
+    y = np.array([2.0, -1.0, 0.5, -0.25, 0.0])
+    path = np.stack([np.zeros(5), y], axis=1)
+    assert crossings(y) == 3
+    assert overshoot(y) == 1.0
+    assert overshoot(np.array([2.0, 1.0])) == 0.0
+    assert detour(path, (0.0, 0.0)) == (3 + 1.5 + 0.75 + 0.25) / 2
+
+
+def test_a_missing_published_problem_is_one_line_that_says_what_to_give(tmp_path):
+    with pytest.raises(nnlab.UsageError, match=r"has no deepobs.* give the folder") as caught:
         script("deepobs_quadratic").main(tmp_path / "out", data=tmp_path, fast=True)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()

@@ -45,6 +45,10 @@ def search(
     seeds: Annotated[int, number("Seeds to judge a config by.")] = 1,
     final_seeds: Annotated[int, number("Fresh seeds for the best config's test.")] = 5,
     seed: Annotated[int, number("Of the draws.")] = 0,
+    own_weights: Annotated[
+        bool,
+        typer.Option("--own-weights", help="Each trial draws its own.", rich_help_panel=SEARCH),
+    ] = False,
     data: o.Data = None,
     data_dir: o.DataDir = None,
     scaling: o.Scaling = None,
@@ -62,7 +66,8 @@ def search(
 
     arguments = make_search(given(typed) | {"set": read_settings(set_ or [])})
     arguments |= {"trials": trials, "stages": stages, "keep": keep, "seeds": seeds}
-    arguments |= {"final_seeds": final_seeds, "seed": seed, "out": out, "progress": not quiet}
+    arguments |= {"final_seeds": final_seeds, "seed": seed, "own_weights": own_weights}
+    arguments |= {"out": out, "progress": not quiet}
     console = Console()
     with kept(out, "chunks"):
         found = run(**arguments)
@@ -86,17 +91,15 @@ def table(found: "Search", best: int = BEST) -> Table:
     from nnlab.report.search import best_trials
     from nnlab.report.style import number as shown
     from nnlab.report.style import words
+    from nnlab.report.terminal import rows
 
-    rows = best_trials(found, best)
-    title = f"The best {len(rows)} of {len(found.trials)} trials"
-    made = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for name in ("", *rows.columns):
-        made.add_column(words(name), justify="right")
-    for place, row in enumerate(rows.to_dict("records"), 1):
-        value, *knobs = row.values()
-        cells = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in knobs)
-        made.add_row(str(place), shown(value, found.metric), *cells)
-    return made
+    trials = best_trials(found, best)
+    value = trials.columns[0]
+    trials[value] = [shown(v, found.metric) for v in trials[value]]
+    trials.insert(0, "", range(1, len(trials) + 1))
+    trials.columns = [words(name) for name in trials.columns]
+    title = f"The best {len(trials)} of {len(found.trials)} trials"
+    return rows(trials, title, right=list(trials.columns))
 
 
 def tested(final: Any) -> str:

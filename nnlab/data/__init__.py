@@ -5,12 +5,14 @@ from_arrays          your own arrays
 nothing              no data, for a loss that reads none
 Dataset, Split       what both return
 excerpt, epochs_for  the first examples of a set, and how many epochs hold so many steps
+folder_with          where files of another problem lie
 SCALINGS             how raw values become network input
 """
 
 from nnlab.data.arrays import from_arrays, nothing
 from nnlab.data.dataset import Dataset, Split
 from nnlab.data.excerpt import epochs_for, excerpt
+from nnlab.data.folders import folder_with
 from nnlab.data.load import DATASETS, load
 from nnlab.data.scaling import SCALINGS
 
@@ -21,6 +23,7 @@ __all__ = [
     "Split",
     "epochs_for",
     "excerpt",
+    "folder_with",
     "from_arrays",
     "load",
     "nothing",

@@ -10,6 +10,7 @@ from nnlab.data import originals, tfds_source
 from nnlab.data import scaling as scalings
 from nnlab.data.arrays import checked, count_classes, divide, size
 from nnlab.data.dataset import Dataset, Split, build
+from nnlab.data.folders import data_folder
 from nnlab.errors import UsageError
 
 DATASETS: dict[str, str] = {
@@ -67,9 +68,9 @@ def load(
     if name == "digits":
         source = _digits(validation)
     elif name in originals.ORIGINALS:
-        source = _original(name, _folder(data_dir), validation)
+        source = _original(name, data_folder(data_dir), validation)
     else:
-        source = _from_tfds(name, _folder(data_dir), validation, limit)
+        source = _from_tfds(name, data_folder(data_dir), validation, limit)
     train, valid, test = source.parts
     train = _rows(train, 0, _at_most(limit, len(train.x)))
     return build(
@@ -151,20 +152,6 @@ def _from_tfds(
     train = read("train", cut, cut + _at_most(limit, lengths["train"] - cut))
     parts = (train, valid, read(held[0], 0, lengths[held[0]]))
     return Source(parts, count_classes(parts, classes), rule)
-
-
-def _folder(data_dir: str | os.PathLike[str] | None) -> Path | None:
-    chosen = data_dir or os.environ.get("NNLAB_DATA_DIR")
-    if not chosen:
-        return None
-    folder = Path(chosen).expanduser()
-    if not folder.is_dir():
-        origin = "data_dir" if data_dir else "NNLAB_DATA_DIR"
-        raise UsageError(
-            f"{origin} is {folder}, which is not a folder; it needs the folder that holds the "
-            "data; check the path, or try digits"
-        )
-    return folder
 
 
 def _at_most(limit: int | None, total: int) -> int:

@@ -5,6 +5,7 @@ from nnlab.models.flax import FlaxModel, from_flax
 from nnlab.models.loss import LossModel, from_loss
 from nnlab.models.mlp import MLP, mlp
 from nnlab.models.model import Model, Network, Problem, Settings
+from nnlab.models.quadratic import quadratic
 from nnlab.models.signals import LayerStatistics, Signal, layer_statistics, signals
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "from_loss",
     "layer_statistics",
     "mlp",
+    "quadratic",
     "signals",
 ]

@@ -44,6 +44,11 @@ class LossModel:
         return frozenset()
 
     @property
+    def draws(self) -> bool:
+        """Whether the start is drawn with the seed's key."""
+        return callable(self._start)
+
+    @property
     def measures(self) -> Mapping[str, Measure]:
         """Numbers of the parameters, by name."""
         return self._measures

@@ -75,3 +75,8 @@ def reads(model: Model) -> frozenset[str]:
     """The knobs of the forward half that a model's runs read."""
     own = frozenset(model.knobs)
     return own if isinstance(model, Problem) else own | {"loss", "label_smoothing"}
+
+
+def draws(model: Model) -> bool:
+    """Whether a model's start depends on the seed; where it does not, its `draws` is False."""
+    return bool(getattr(model, "draws", True))

@@ -7,7 +7,7 @@ from nnlab.report.figures import heatmap, learning_curves, plot, response
 from nnlab.report.layers import layer_histograms
 from nnlab.report.maps import behaviour_map, loss_map
 from nnlab.report.page import write
-from nnlab.report.paths import paths
+from nnlab.report.paths import by_family, paths
 from nnlab.report.search import best_trials, trial_curves, trial_knobs, write_search
 from nnlab.report.table import configs, headline, leaders, ranking
 from nnlab.report.verdicts import Verdict, verdict_table
@@ -18,6 +18,7 @@ __all__ = [
     "behaviour_map",
     "beside",
     "best_trials",
+    "by_family",
     "cautions",
     "configs",
     "differences",

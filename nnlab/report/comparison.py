@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from nnlab.errors import UsageError
 from nnlab.report import drawing, style
 from nnlab.report.style import text
-from nnlab.sweeps.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @style.styled
 def beside(
     names: Sequence[str],
-    found: Interval,
+    found: xr.Dataset,
     others: Mapping[str, Sequence[float]],
     metric: str,
     title: str,
@@ -25,7 +25,8 @@ def beside(
 ) -> "Figure":
     """A row for each name: the found mean with its interval, and a mark for each other number.
 
-    Others that are NaN have no mark. Errors and losses, which approach 0, are on a log scale.
+    `found` is `Results.mean` along one axis. Others that are NaN have no mark. All are on a log
+    scale, and accuracies, which approach 1, are drawn as errors.
     """
     for label, values in others.items():
         if len(values) != len(names):
@@ -33,27 +34,30 @@ def beside(
     fig = style.figure(title)
     ax = fig.subplots()
     y = np.arange(len(names))[::-1]
+    marks = {name: np.asarray(values, float) for name, values in others.items()}
+    mean, *ends = (found[end].values for end in ("mean", "low", "high"))
+    accuracies = style.larger_is_better(metric)
+    if accuracies:
+        mean, ends = 1 - mean, [1 - end for end in reversed(ends)]
+        marks = {name: 1 - values for name, values in marks.items()}
     with np.errstate(invalid="ignore"):
-        bars = np.nan_to_num(np.stack([found.mean - found.low, found.high - found.mean]))
+        bars = np.nan_to_num(np.stack([mean - ends[0], ends[1] - mean]))
     look = {"linestyle": "", "markersize": 11, "capsize": 6, "elinewidth": 2.5}
-    label = f"ours, {int(np.max(found.n))} seeds"
-    bar = ax.errorbar(
-        found.mean, y, xerr=bars, marker="o", color=style.PALETTE[0], label=label, **look
-    )
+    label = f"ours, {int(found['n'].max())} seeds"
+    bar = ax.errorbar(mean, y, xerr=bars, marker="o", color=style.PALETTE[0], label=label, **look)
     handles: list[Any] = [bar]
-    marks = zip(others.items(), style.PALETTE[1:], style.MARKERS[1:], strict=False)
-    for (name, values), colour, marker in marks:
+    looks = zip(marks.items(), style.PALETTE[1:], style.MARKERS[1:], strict=False)
+    for (name, values), colour, marker in looks:
         plain = {"linestyle": "", "markersize": 11, "fillstyle": "none", "markeredgewidth": 2.5}
         handles += ax.plot(values, y, marker=marker, color=colour, label=name, **plain)
-    if not style.larger_is_better(metric):
-        seen = np.concatenate([found.mean, *(np.asarray(v, float) for v in others.values())])
-        seen = seen[np.isfinite(seen) & (seen > 0)]
-        ax.set_xscale("log")
-        ax.set_xlim(seen.min() / 1.2, seen.max() * 1.2)
-        style.log_ticks(ax.xaxis, seen.max() / seen.min())
-    if "error" in metric or style.larger_is_better(metric):
+    seen = np.concatenate([mean, *marks.values()])
+    seen = seen[np.isfinite(seen) & (seen > 0)]
+    ax.set_xscale("log")
+    ax.set_xlim(seen.min() / 1.2, seen.max() * 1.2)
+    style.log_ticks(ax.xaxis, seen.max() / seen.min())
+    if accuracies:
         style.percent(ax.xaxis)
-    ax.set_xlabel(style.words(metric))
+    ax.set_xlabel(style.words(metric.replace("accuracy", "error")))
     ax.set_yticks(y, [text(name) for name in names])
     ax.set_ylim(-0.6, len(names) - 0.4)
     fig.legend(handles=handles, loc="outside right upper")

@@ -51,12 +51,14 @@ def behaviour_map(words: xr.DataArray, title: str, notes: Sequence[str] = ()) ->
 def loss_map(
     loss: xr.DataArray, title: str, label: str, notes: Sequence[str] = (), most: float = 10.0
 ) -> "Figure":
-    """The loss of every optimizer at every learning rate: [optimizer, learning_rate].
+    """The loss of every optimizer at every learning rate, the best optimizer first.
 
+    `loss` is [optimizer, learning_rate].
     Colours end at `most` times the least loss, so that differences near the best can be seen.
     """
     from matplotlib.colors import LogNorm
 
+    loss = loss.isel(optimizer=np.argsort(loss.min("learning_rate").values, kind="stable"))
     least = float(loss.where(np.isfinite(loss)).min())
     fig = style.figure(title)
     look = {"cmap": "cividis_r", "norm": LogNorm(least, most * least)}

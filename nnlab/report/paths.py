@@ -1,11 +1,13 @@
 """Paths of two parameters over the contours of their loss."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from nnlab.nn.surfaces import Surface
+from nnlab.optim.families import FAMILIES
 from nnlab.report import drawing, style
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 Panels = Mapping[str, Mapping[str, np.ndarray]]
 """Panel title -> label -> path [update, 2], the start first."""
-CONTOUR, POINTS = "#B4B4B4", 300
+CONTOUR, POINTS, FOUR = "#B4B4B4", 300, 4
 
 
 @style.styled
@@ -44,6 +46,28 @@ def paths(surface: Surface, panels: Panels, title: str, notes: Sequence[str] = (
     marks = "Ring: the start. Star: a minimum. Large mark: the end."
     drawing.small_print(fig, [*notes, marks])
     return fig
+
+
+def by_family(path: xr.DataArray, loss: xr.DataArray) -> Iterator[dict[str, dict[str, Any]]]:
+    """Slides of four families each, every optimizer at the rate with the least mean loss.
+
+    `path` is [optimizer, learning_rate, update, measure], `loss` the same without measures.
+    """
+    best = loss.fillna(np.inf).mean("update").argmin("learning_rate")
+    chosen, rates = path.isel(learning_rate=best), loss["learning_rate"].isel(learning_rate=best)
+    panels = {
+        family: {
+            f"{name} {float(rates.sel(optimizer=name)):.2g}": chosen.sel(optimizer=name)
+            for name in names
+            if name in loss["optimizer"]
+        }
+        for family, names in FAMILIES.items()
+    }
+    names = list(FAMILIES)
+    for first in range(0, len(names), FOUR):
+        shown = {name: panels[name] for name in names[first : first + FOUR] if panels[name]}
+        if shown:
+            yield shown
 
 
 def landscape(ax: "Axes", surface: Surface) -> None:

@@ -33,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "epochs": 15,
     "precision": "float32",
     "reshuffle": True,
+    "draw": 0,
     "seed": 0,
 }
 """The knobs of a sweep with the values they have when nobody sets them.
@@ -49,7 +50,10 @@ RANGES = {
     "dropout": (lambda v: 0 <= v < 1, "a probability from 0 up to, not including, 1"),
     "label_smoothing": (lambda v: 0 <= v < 1, "a number from 0 up to, not including, 1"),
 }
-WHOLE = {"batch_size": range(1, 2**31), "epochs": range(1, 2**31), "seed": range(2**32)}
+WHOLE = {
+    "batch_size": range(1, 2**31), "epochs": range(1, 2**31), "seed": range(2**32),
+    "draw": range(2**31),
+}  # fmt: skip
 FLAGS = ("batch_norm", "reshuffle")
 MOST_VALUES = 1_000_000
 PROGRAM_KNOBS = ("batch_size", "epochs", "precision", "reshuffle")

@@ -73,3 +73,20 @@ def behaviour(loss: xr.DataArray, path: xr.DataArray, least: float) -> xr.DataAr
         [diverges, converges, oscillates], ["diverges", "converges", "oscillates"], "crawls"
     )
     return loss.isel(update=0, drop=True).copy(data=words)
+
+
+def crossings(y: np.ndarray) -> int:
+    """How often a coordinate changes its sign from one update to the next."""
+    return int((y[1:] * y[:-1] < 0).sum())
+
+
+def overshoot(y: np.ndarray) -> float:
+    """How far a coordinate that starts above 0 gets from 0 after it first lies below; 0: never."""
+    below = y < 0
+    return float(np.abs(y[np.argmax(below) :]).max()) if below.any() else 0.0
+
+
+def detour(path: np.ndarray, end: tuple[float, float]) -> float:
+    """The length of a path [update, 2] over the distance from its start to `end`."""
+    steps = np.linalg.norm(np.diff(path, axis=0), axis=1).sum()
+    return float(steps / np.linalg.norm(path[0] - np.asarray(end)))

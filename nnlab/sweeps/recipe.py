@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from nnlab.errors import UsageError
-from nnlab.models.model import Model, Settings, reads
+from nnlab.models.model import Model, Settings, draws, reads
 from nnlab.optim.schedules import constant
 from nnlab.sweeps.axes import PROGRAM_KNOBS, structure
 from nnlab.sweeps.choices import Choice, hyperparameters, is_length, is_structural, parameters
@@ -41,6 +41,8 @@ class Recipe(NamedTuple):
     for_schedule: Pairs
     start: Pairs
     """The initializers, as (knob, (function, arguments))."""
+    draw: int = 0
+    """Which of a seed's draws of initial weights; 0 where the model draws nothing."""
 
     @property
     def task(self) -> tuple[Branch, Branch]:
@@ -83,6 +85,7 @@ def recipe(model: Model, knobs: Mapping[str, Any]) -> Recipe:
             for k in ("init", "bias_init")
             if k in known
         ),
+        draw=int(knobs["draw"]) if draws(model) else 0,
     )
 
 

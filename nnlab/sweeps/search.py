@@ -208,6 +208,7 @@ def search(
     seed: int = 0,
     seeds: int = 1,
     final_seeds: int = 5,
+    own_weights: bool = False,
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
     **knobs: Any,
@@ -217,10 +218,11 @@ def search(
     `ranges` maps a knob to (low, high), log-uniform, to a `Range`, or to a list of choices. After a
     stage each range becomes the interval of its best `keep` share of configs, a tenth of the old
     width added at either end, and never leaves the old one. A config is judged by its mean over
-    `seeds` seeds of the validation metric; `seed` fixes the draws. Other keywords fix knobs, as in
-    `Sweep`. With `out`, each stage is kept in a directory of its own and an interrupted search
-    continues there. A stage without a finite value narrows nothing. Raises UsageError for an empty
-    range or space.
+    `seeds` seeds of the validation metric; `seed` fixes the draws. Trials share their initial
+    weights, so that knobs are compared and not luck; with `own_weights` each draws its own. Other
+    keywords fix knobs, as in `Sweep`. With `out`, each stage is kept in a directory of its own and
+    an interrupted search continues there. A stage without a finite value narrows nothing. Raises
+    UsageError for an empty range or space.
     """
     space = read_space(ranges)
     counts = {"trials": (trials, 2), "stages": (stages, 1), "seeds": (seeds, 1)}
@@ -239,6 +241,9 @@ def search(
         configs = draw(space, trials, random)
         place = None if kept is None else kept / f"stage{stage}"
         axes = {CONFIG: configs, "seed": list(range(seeds))}
+        if own_weights:
+            first = trials * (stage - 1)
+            axes[CONFIG] = [{**c, "draw": i} for i, c in enumerate(configs, first)]
         results = Sweep(model, data, axes, **knobs).run(place, progress=progress)
         metric = metric or results.headline
         now = ranked(judged(configs, results, metric, stage), metric)

@@ -40,7 +40,7 @@ class Starts:
 
     def __call__(self, recipe: Recipe, seed: int) -> PyTree:
         activation = recipe.activation, tuple(own(dict(recipe.for_task), "activation").items())
-        key = recipe.model, activation, recipe.start, seed
+        key = recipe.model, activation, recipe.start, recipe.draw, seed
         if key in self._kept:
             return self._kept[key]
         drawn = draw(recipe, seed, self._data, self._batch_norm)
@@ -57,6 +57,7 @@ def draw(recipe: Recipe, seed: int, data: Dataset, batch_norm: bool) -> PyTree:
     """The initial (params, stats) of one run, computed on the CPU's first device."""
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         key, settings = stream(root(seed), Stream.WEIGHTS), start_settings(recipe, batch_norm)
+        key = jax.random.fold_in(key, recipe.draw) if recipe.draw else key
         params, stats = recipe.model.start(key, data.shape, outputs_of(data), settings)
         if looks_at_data(recipe):
             params = pretrain(recipe, key, params, settings, examples(data))

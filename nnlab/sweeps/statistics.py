@@ -52,6 +52,18 @@ def t_interval(
         return Interval(mean, mean - half, mean + half, n)
 
 
+def next_value(x: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Where one more value of the same kind lies, beside n independent, roughly normal ones.
+
+    mean ± t s sqrt(1 + 1/n), with s and t as in `t_interval`: the n values' mean is uncertain, and
+    the next one scatters around it.
+    Source: Hahn & Meeker, Statistical Intervals (1991), chapter 4.
+    """
+    mean, _, high, n = t_interval(x, confidence)
+    half = (high - mean) * np.sqrt(n + 1)
+    return Interval(mean, mean - half, mean + half, n)
+
+
 def paired_interval(
     x: ArrayLike,
     y: ArrayLike,

@@ -54,8 +54,9 @@ class Sweep:
     `axes` maps a knob to its values: "init", "bias_init", "activation", "loss", "optimizer",
     "transform" and "schedule" take names with arguments ("normal(0.01)"), functions, or {label:
     function}; learning_rate, weight_decay, dropout, label_smoothing and every hyperparameter of a
-    swept optimizer (momentum, beta1, ...) take numbers; "batch_norm" takes booleans and "seed"
-    whole numbers; "batch_size", "epochs", "precision", "reshuffle" (False replays one order of the
+    swept optimizer (momentum, beta1, ...) take numbers; "batch_norm" takes booleans, "seed" and
+    "draw" (other initial weights of the same seed, with its batches and noise) whole numbers;
+    "batch_size", "epochs", "precision", "reshuffle" (False replays one order of the
     training set in every epoch) and the model's own fields ("hidden") compile a program for each
     value. The axis "config" takes dictionaries of knobs that change together. Any other keyword
     fixes a knob for all runs. Lengths of schedules are in epochs. `record` asks for more
