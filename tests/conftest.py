@@ -4,18 +4,16 @@ Two host devices on any machine, asked for before anything computes: what depend
 is tested, what must not is tested too. The workers share what they compile, in a place of their
 own: a test never reads, nor fills, the user's cache. Programs are compiled in a hurry: without most
 of XLA's optimizations, except where bits are compared with another library's, and without its
-fusion emitters, which saves two fifths of the time of a test that trains. Those of other processes
-(resume, devices, benchmarks) are compiled as a user's are.
+fusion emitters, which saves two fifths of the time of a test that trains.
 """
 
 import os
 import sys
 import tempfile
 
+import hurry
 import jax
 import pytest
-
-HURRY = "--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"
 
 if "NNLAB_CACHE_DIR" not in os.environ:  # the first process of a session; workers inherit it
     os.environ["NNLAB_CACHE_DIR"] = tempfile.mkdtemp(prefix="nnlab-tests-")
@@ -23,10 +21,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 jax.config.update("jax_compilation_cache_dir", f"{os.environ['NNLAB_CACHE_DIR']}/jax")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 jax.config.update("jax_num_cpu_devices", 2)
-if jax.__version__.startswith("0.10."):  # a later XLA may not know a flag, which ends the process
-    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *HURRY]).strip()
+with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("XLA_FLAGS", hurry.environment()["XLA_FLAGS"])
     jax.devices()  # reads the flags
-    os.environ["XLA_FLAGS"] = os.environ["XLA_FLAGS"].removesuffix(" ".join(HURRY))
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from engine import blobs, every_run, mixed_sweep, train_plainly
+from hurry import environment
 
 import nnlab
 from nnlab.lanes.planner import Shape
@@ -182,7 +183,11 @@ def test_one_device_and_two_give_the_same_runs():
     def losses(devices: int) -> np.ndarray:
         code = SCRIPT.format(tests=str(Path(__file__).parent), devices=devices)
         printed = subprocess.run(
-            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+            [sys.executable, "-c", code],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=environment(),
         )
         return np.array(json.loads(printed.stdout.splitlines()[-1]))
 

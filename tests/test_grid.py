@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import nnlab
 from nnlab import UsageError
+from nnlab.lanes.devices import cache, devices
 from nnlab.lanes.planner import shape_chunks, target_lanes
 from nnlab.sweeps.choices import TABLES
 from nnlab.sweeps.group import cut
@@ -178,10 +179,30 @@ def test_chunks_keep_to_the_target_where_a_lane_per_segment_allows(
 
 
 def test_lanes_follow_the_size_of_the_network():
-    small, large = (target_lanes(n, 0, "cpu", 2**33) for n in (10_000, 10_000_000))
-    assert (small, large) == (64, 4)
-    gpu = target_lanes(400_000, 1_000_000, "gpu", 2**37)
+    cache = 16 * 2**20
+    small, middle, large = (target_lanes(n, 0, 2**33, cache) for n in (10_000, 190_000, 10_000_000))
+    assert (small, middle, large) == (32, 16, 4)
+    assert target_lanes(190_000, 0, 2**33, cache // 2) == 8
+    gpu = target_lanes(400_000, 1_000_000, 2**37, None)
     assert 1000 < gpu <= 4096
+
+
+def test_a_device_has_its_share_of_the_largest_cache_as_the_machine_describes_it(tmp_path):
+    for index, size, users in (
+        (0, "32K", "1"),
+        (2, "2048K", "1"),
+        (3, "8192K", "00000000,0000000f"),
+    ):
+        place = tmp_path / f"index{index}"
+        place.mkdir()
+        (place / "size").write_text(f"{size}\n")
+        (place / "shared_cpu_map").write_text(f"{users}\n")
+    two = devices()[:1] * 2
+    assert cache(two, tmp_path) == 4096 * 2**10
+    assert cache(devices()[:1] * 8, tmp_path) == 2048 * 2**10, "four cores share the third level"
+    (tmp_path / "index3" / "size").write_text("?")
+    assert cache(two, tmp_path) == 2048 * 2**10
+    assert cache(two, tmp_path / "nothing") == 16 * 2**20
 
 
 def test_more_chunks_than_lanes_are_never_cut_for_one_device():

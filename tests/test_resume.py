@@ -1,18 +1,19 @@
 """A sweep that is stopped loses at most the chunks in flight, and ends as if it had not been."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from hurry import environment
+
 import nnlab
 
 RUNS = 40
 WORDS = ["--hidden", "linear", "--init", "uniform", "--optimizer", "sgd", "--batch-size", "10"]
 WORDS += ["--epochs", "20", "--seeds", str(RUNS), "--lanes", "1", "--quiet"]
-ONE_DEVICE = os.environ | {"JAX_NUM_CPU_DEVICES": "1", "JAX_PLATFORMS": "cpu"}
+ONE_DEVICE = environment() | {"JAX_NUM_CPU_DEVICES": "1", "JAX_PLATFORMS": "cpu"}
 PATIENCE = 240.0
 
 

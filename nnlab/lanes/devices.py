@@ -3,12 +3,16 @@
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import jax
 
 from nnlab.lanes.cache import keep_programs
 from nnlab.types import Device
+
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+UNKNOWN_CACHE = 16 * 2**20
 
 
 def cores() -> int:
@@ -67,6 +71,29 @@ def one_thread_each(devices: Sequence[Device]) -> Iterator[None]:
 
     with threadpool_limits(1, user_api="blas"):
         yield
+
+
+def memory(devices: Sequence[Device]) -> int:
+    """Bytes a device can hold, CPU devices sharing the machine's; unknown counts as 8 GiB."""
+    if devices[0].platform == "cpu" and hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(devices)
+    return int((devices[0].memory_stats() or {}).get("bytes_limit", 8 * 2**30))
+
+
+def cache(devices: Sequence[Device], described: Path = CACHES) -> int | None:
+    """Bytes of a CPU device's largest cache, shared fairly among devices; None on accelerators.
+
+    As Linux describes the first core's caches; 16 MiB where nothing is described.
+    """
+    if devices[0].platform != "cpu":
+        return None
+    shares = []
+    for place in described.glob("index*"):
+        with suppress(OSError, ValueError):
+            size = int((place / "size").read_text().strip().removesuffix("K")) * 2**10
+            users = (place / "shared_cpu_map").read_text().replace(",", "")
+            shares.append(size // min(int(users, 16).bit_count(), len(devices)))
+    return max(shares, default=UNKNOWN_CACHE)
 
 
 def describe() -> str:

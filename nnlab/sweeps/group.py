@@ -1,6 +1,5 @@
 """A group: the recipes that share one program, cut into chunks of one shape."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 from nnlab import trees
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
+from nnlab.lanes.devices import cache, memory
 from nnlab.lanes.lift import Layout
 from nnlab.lanes.planner import COPIES, Shape, shape_chunks, target_lanes
 from nnlab.lanes.program import Chunk
@@ -241,7 +241,7 @@ def make_group(
     kinds = {i: schedules[o] for row in segments for o, part in enumerate(row) for i in part}
     rehearse(recipes, for_tasks, for_rules, [kinds[i] for i in range(len(recipes))], data)
     parameters, activations = footprint(recipes[0], for_tasks[0], data)
-    target = lanes or target_lanes(parameters, activations, devices[0].platform, memory(devices))
+    target = lanes or target_lanes(parameters, activations, memory(devices), cache(devices))
     counts = [[len(part) for part in row] for row in segments]
     shape = shape_chunks(counts, len(seeds), target, len(devices), exact=lanes is not None)
     refuse_too_large(shape.lanes, parameters, memory(devices))
@@ -269,13 +269,6 @@ def footprint(recipe: Recipe, numbers: dict[str, Any], data: Dataset) -> tuple[i
     outputs = [v.aval for equation in forward.eqns for v in equation.outvars]
     activations = sum(a.size * 4 for a in outputs if hasattr(a, "size"))
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params)), activations
-
-
-def memory(devices: Sequence[Device]) -> int:
-    """Bytes a device can hold, CPU devices sharing the machine's; unknown counts as 8 GiB."""
-    if devices[0].platform == "cpu" and hasattr(os, "sysconf"):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(devices)
-    return int((devices[0].memory_stats() or {}).get("bytes_limit", 8 * 2**30))
 
 
 def refuse_too_large(lanes: int, parameters: int, memory: int) -> None:
