@@ -14,7 +14,7 @@ import nnlab
 from nnlab.cli.script import conclude, run
 from nnlab.report import Verdict, learning_curves
 from nnlab.report.table import configs
-from nnlab.sweeps.fit import run_with_fit, with_mean_over_epochs
+from nnlab.sweeps.fit import with_mean_over_epochs
 
 IMAGES, HELD_OUT = 1000, 1000
 LEARNED = 0.5
@@ -38,11 +38,12 @@ def main(
             "batch_norm": [True, False],
             "seed": range(seeds),
         },
+        record="train_accuracy",
         optimizer="sgd",
         learning_rate=0.01,
         epochs=3 if fast else 20,
     )
-    results = with_mean_over_epochs(run_with_fit(sweep, out / "runs"), "train_accuracy")
+    results = with_mean_over_epochs(sweep.run(out / "runs"), "train_accuracy")
     gain = results.difference("mean_train_accuracy", "batch_norm", False).sel(batch_norm=True)
     faster = int((gain["low"] > 0).sum())
     learned = (results.mean("train_accuracy")["mean"] > LEARNED).sum("init")

@@ -14,7 +14,7 @@ import nnlab
 from nnlab.cli.script import conclude, run
 from nnlab.report import configs, learning_curves
 from nnlab.report.published import less_overfitting
-from nnlab.sweeps.fit import by_part, run_with_fit
+from nnlab.sweeps.fit import by_part, with_gap
 
 IMAGES, HELD_OUT, EPOCHS = 300, 1000, 301
 RATE = 0.2
@@ -32,11 +32,12 @@ def main(
         nnlab.models.mlp([100] * (2 if fast else 6)),
         nnlab.data.excerpt(images, IMAGES, HELD_OUT),
         {"dropout": [0.0, RATE], "seed": range(seeds)},
+        record="train_accuracy",
         optimizer="sgd",
         learning_rate=0.01,
         epochs=4 if fast else EPOCHS,
     )
-    results = run_with_fit(sweep, out / "runs")
+    results = with_gap(sweep.run(out / "runs"))
     why = "six layers of noise slow SGD down: training accuracy still rises, and both fall together"
     verdicts = less_overfitting(results, "dropout", why)
     curves = learning_curves(by_part(results), "accuracy", hue="part", col="dropout")

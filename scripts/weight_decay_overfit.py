@@ -14,7 +14,7 @@ import nnlab
 from nnlab.cli.script import conclude, run
 from nnlab.report import configs, learning_curves
 from nnlab.report.published import less_overfitting
-from nnlab.sweeps.fit import by_part, run_with_fit
+from nnlab.sweeps.fit import by_part, with_gap
 
 IMAGES, HELD_OUT, EPOCHS = 300, 1000, 201
 DECAY = 0.1
@@ -32,11 +32,12 @@ def main(
         nnlab.models.mlp([100] * (2 if fast else 6)),
         nnlab.data.excerpt(images, IMAGES, HELD_OUT),
         {"weight_decay": [0.0, DECAY], "seed": range(seeds)},
+        record="train_accuracy",
         optimizer="sgd",
         learning_rate=0.01,
         epochs=4 if fast else EPOCHS,
     )
-    results = run_with_fit(sweep, out / "runs")
+    results = with_gap(sweep.run(out / "runs"))
     why = "both accuracies move together: the interval of the gap's change reaches 0"
     verdicts = less_overfitting(results, "weight_decay", why)
     curves = learning_curves(by_part(results), "accuracy", hue="part", col="weight_decay")

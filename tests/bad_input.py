@@ -243,6 +243,10 @@ WHOLE: dict[str, tuple[Any, list[str]]] = {
         lambda: nnlab.Sweep(mlp([4]), line(), loss="hinge", batch_size=10),
         ["loss hinge needs classes", "try squared_error"],
     ),
+    "training accuracy of a regression": (
+        lambda: nnlab.Sweep(mlp([4]), line(), record="train_accuracy"),
+        ["record train_accuracy needs classes", "line has none"],
+    ),
     "configs of different knobs": (
         lambda: nnlab.Sweep(
             mlp([4]), clouds(), {"config": [{"learning_rate": 0.1}, {"dropout": 0.1}]}

@@ -153,7 +153,12 @@ def test_a_histogram_counts_every_finite_number_and_piles_the_rest_at_its_ends()
     assert layer_statistics(of(lambda z: z, x), edges).histogram.sum() == 150 - 6
 
 
-RECORD = ["layers", "test_outputs", {"size": lambda run: jnp.sum(jnp.square(run.outputs()))}]
+RECORD = [
+    "layers",
+    "train_accuracy",
+    "test_outputs",
+    {"size": lambda run: jnp.sum(jnp.square(run.outputs()))},
+]
 
 
 MIXED = {
@@ -178,6 +183,8 @@ def test_what_a_lifted_run_records_is_what_the_plain_run_records():
             assert np.abs(found - values).sum() <= 0.02 * values.sum()
         else:
             np.testing.assert_allclose(found, values, err_msg=name, **CLOSE)
+    fit = results["train_accuracy"].values[*cell, 1]
+    np.testing.assert_allclose(fit, record.fit["accuracy"], **CLOSE)
     found = results.recorded["test_outputs"].values[*cell, 1]
     np.testing.assert_allclose(found, record.outputs["test"][: len(found)], **CLOSE)
 

@@ -108,6 +108,7 @@ def joined(records: Sequence[Record]) -> Record:
         train_loss=join([r.train_loss for r in records], -1),
         valid=join([r.valid for r in records], -1),
         test=join([r.test for r in records], -1),
+        fit=join([r.fit for r in records], -1),
         watched=join([r.watched for r in records], -1),
         begun=join([r.begun for r in records], -1),
         observed=join([r.observed for r in records], 1),

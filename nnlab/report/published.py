@@ -39,7 +39,7 @@ def improves(claim: str, published: str, gap: xr.Dataset) -> Verdict:
 def less_overfitting(results: Results, knob: str, why: str) -> list[Verdict]:
     """Whether the second value of a knob keeps a network from fitting its examples by heart.
 
-    `results` come from `run_with_fit`, with two values of the knob. The gap is training minus test
+    `results` come from `with_gap`, with two values of the knob. The gap is training minus test
     accuracy after the last epoch; `why` says what was found where it does not shrink.
     """
     without, value = results.labels(knob)

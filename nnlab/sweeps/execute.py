@@ -176,6 +176,7 @@ def chunk_arrays(
     yield "seed", np.array([group.seeds[place.position] for place in seeds])[kept]
     histories = {"train_loss": record.train_loss}
     histories |= {f"val_{name}": values for name, values in record.valid.items()}
+    histories |= {f"train_{name}": v for name, v in record.fit.items() if name != "loss"}
     histories |= record.watched
     for name, values in histories.items():
         yield name, np.moveaxis(np.asarray(values)[kept][..., keep], 1, -1)

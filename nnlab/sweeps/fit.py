@@ -1,35 +1,19 @@
 """How fast networks learn, and how well they fit what they were trained on and what not."""
 
-from copy import copy
-from dataclasses import replace
-from os import PathLike
-from pathlib import Path
-
 import xarray as xr
 
 from nnlab.sweeps.results import Results
-from nnlab.sweeps.sweep import Sweep
 
 PARTS = {"training": "train_accuracy", "held out": "val_accuracy"}
 
 
-def run_with_fit(
-    sweep: Sweep, out: str | PathLike[str] | None = None, progress: bool = True
-) -> Results:
-    """The sweep's results with `train_accuracy` [..., seed, epoch]: after each epoch, no dropout.
+def with_gap(results: Results) -> Results:
+    """The results with `accuracy_gap` [..., seed]: training minus test accuracy at the end.
 
-    `accuracy_gap` [..., seed] is training minus test accuracy after the last epoch.
-    What a run is measured on does not change what it learns, so the same runs are trained a second
-    time with the training examples in the place of the validation examples.
+    For those of a sweep that records "train_accuracy".
     """
-    place = None if out is None else Path(out)
-    results = sweep.run(place and place / "held_out", progress=progress)
-    twin = copy(sweep)
-    twin.data = replace(sweep.data, valid=sweep.data.train)
-    fit = twin.run(place and place / "training", progress=progress)
-    found = Results(results.dataset.assign(train_accuracy=fit.dataset["val_accuracy"]))
-    gap = found.values("train_accuracy") - found.values("test_accuracy")
-    return Results(found.dataset.assign(accuracy_gap=gap))
+    gap = results.values("train_accuracy") - results.values("test_accuracy")
+    return Results(results.dataset.assign(accuracy_gap=gap), results.recorded)
 
 
 def with_mean_over_epochs(results: Results, metric: str) -> Results:

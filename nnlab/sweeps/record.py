@@ -30,7 +30,8 @@ from nnlab.types import Array
 PREFIX, TARGETS = "recorded.", "targets."
 """Before the names of what is recorded in a chunk; metrics have none."""
 KEPT = {"val_outputs": "val", "test_outputs": "test"}
-BUILT_IN = ("layers", *KEPT)
+FIT = "train_accuracy"
+BUILT_IN = ("layers", FIT, *KEPT)
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,18 @@ class Recording:
     functions: tuple[tuple[str, Function], ...] = ()
     keep: tuple[str, ...] = ()
     """Sets whose outputs are kept."""
+    fit: bool = False
+    """Whether training examples are measured as validation examples are."""
 
     @property
     def labels(self) -> list[str]:
         """What was asked for, in words: these identify it."""
-        return [label for label, _ in self.functions] + [f"{name}_outputs" for name in self.keep]
+        functions = [label for label, _ in self.functions]
+        return functions + [FIT] * self.fit + [f"{name}_outputs" for name in self.keep]
 
     def plan(self, plan: Plan) -> Plan:
-        """A loop that keeps what is to be kept."""
-        return plan._replace(keep=self.keep)
+        """A loop that measures and keeps what is asked for."""
+        return plan._replace(keep=self.keep, fit=self.fit)
 
     def task(self, task: Task, recipe: Recipe) -> Task:
         """A task that observes what is to be recorded."""
@@ -131,10 +135,13 @@ def read_record(record: Any) -> Recording:
     items = list(record) if many else [record]
     functions: dict[str, Function] = {}
     keep: list[str] = []
+    fit = False
     for item in items:
         if isinstance(item, str) and item in KEPT:
             keep.append(KEPT[item])
-        elif isinstance(item, str) and item in BUILT_IN:
+        elif isinstance(item, str) and item == FIT:
+            fit = True
+        elif isinstance(item, str) and item == "layers":
             functions["layers"] = layers
         elif isinstance(item, str):
             raise unknown("record", item, BUILT_IN)
@@ -147,7 +154,7 @@ def read_record(record: Any) -> Recording:
             for label, function in item.items():
                 check_function(label, function)
                 functions[label] = function
-    return Recording(tuple(functions.items()), tuple(dict.fromkeys(keep)))
+    return Recording(tuple(functions.items()), tuple(dict.fromkeys(keep)), fit)
 
 
 def check_function(label: Any, function: Any) -> None:

@@ -60,9 +60,10 @@ class Sweep:
     training set in every epoch) and the model's own fields ("hidden") compile a program for each
     value. The axis "config" takes dictionaries of knobs that change together. Any other keyword
     fixes a knob for all runs. Lengths of schedules are in epochs. `record` asks for more
-    than losses and accuracies, kept in `Results.recorded`: "layers" (`LayerStatistics` of every
-    hidden layer), "val_outputs", "test_outputs" (what `ensemble` needs), {label: function of a
-    `Snapshot`}, or a list of these. A model that is its own loss (`nnlab.models.from_loss`) needs
+    than losses and accuracies: "train_accuracy" after every epoch, without dropout; and, kept in
+    `Results.recorded`, "layers" (`LayerStatistics` of every hidden layer), "val_outputs",
+    "test_outputs" (what `ensemble` needs), {label: function of a `Snapshot`}; or a list of these.
+    A model that is its own loss (`nnlab.models.from_loss`) needs
     no data. Raises UsageError, in one line, for whatever cannot be run.
     """
 
@@ -82,6 +83,10 @@ class Sweep:
             raise UsageError(
                 f"record is for networks, and {words(self.model, 60)} is its own loss; "
                 "give it measures: nnlab.models.from_loss(loss, start, {'norm': norm})"
+            )
+        if self.recording.fit and not self.data.classes:
+            raise UsageError(
+                f"record train_accuracy needs classes, and {self.data.name} has none; leave it out"
             )
         if not isinstance(axes, Mapping | None):
             raise UsageError(

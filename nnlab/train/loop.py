@@ -5,10 +5,12 @@ loop over many. Sums over examples and steps are ordered by the data, never by t
 """
 
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nnlab import trees
 from nnlab.train.keys import Stream, stream
@@ -34,6 +36,8 @@ class Plan(NamedTuple):
     """Whether every epoch has an order of its own; False replays the first one's."""
     keep: tuple[str, ...] = ()
     """Sets whose outputs are kept once training ends: of "val" and "test"."""
+    fit: bool = False
+    """Whether the training set is measured after every epoch, as the validation set is."""
 
 
 class Examples(NamedTuple):
@@ -42,6 +46,29 @@ class Examples(NamedTuple):
     x: AnyArray
     y: AnyArray
     weight: AnyArray
+
+
+EVALUATION_BATCH = 1000
+"""The most examples evaluated at once; it bounds memory, not results."""
+
+
+def equal_batches(examples: int) -> tuple[int, int]:
+    """How many equal batches of at most 1,000, and their size."""
+    count = ceil(examples / EVALUATION_BATCH)
+    return count, ceil(examples / count)
+
+
+def in_batches(x: AnyArray, y: AnyArray) -> Examples:
+    """The fewest equal batches of at most 1,000; zeros of weight 0 fill the last one."""
+    examples = y.shape[0]
+    count, size = equal_batches(examples)
+
+    def cut(array):
+        pad = np.pad if isinstance(array, np.ndarray) else jnp.pad
+        padding = [(0, count * size - examples)] + [(0, 0)] * (array.ndim - 1)
+        return pad(array, padding).reshape(count, size, *array.shape[1:])
+
+    return Examples(cut(x), cut(y), cut(np.ones(examples, np.float32)))
 
 
 class Data(NamedTuple):
@@ -73,6 +100,8 @@ class Record(NamedTuple):
     """Mean over the epoch's batches, each taken before its update."""
     valid: dict[str, AnyArray]
     test: dict[str, AnyArray]
+    fit: dict[str, AnyArray]
+    """Of the training set after every epoch, where the plan says so."""
     watched: Mapping[str, AnyArray]
     begun: Mapping[str, AnyArray]
     """What is watched, before the first step."""
@@ -137,6 +166,8 @@ def train(
         found = jnp.moveaxis(found, 0, -3)
         return found.reshape(*found.shape[:-3], -1, found.shape[-1])
 
+    whole = in_batches(data.x, data.y) if plan.fit else None
+
     def epoch(state, number):
         shuffle = number if plan.reshuffle else jnp.zeros_like(number)
         rows = order(stream(key, Stream.ORDER), shuffle, data.y.shape[0], steps, plan.batch_size)
@@ -149,19 +180,20 @@ def train(
 
         state, losses = jax.lax.scan(one, state, (number * steps + jnp.arange(steps), rows))
         settled = trainer.settle(state)
-        now = trainer.watch(settled), observe(settled)
-        return state, (jnp.mean(losses, axis=0), evaluate(settled, data.valid), *now)
+        fit = {} if whole is None else evaluate(settled, whole)
+        now = evaluate(settled, data.valid), fit, trainer.watch(settled), observe(settled)
+        return state, (jnp.mean(losses, axis=0), *now)
 
     with jax.default_matmul_precision(PRECISIONS[plan.precision]):
         settled, sets = trainer.settle(state), {"val": data.valid, "test": data.test}
         begun, first = trainer.watch(settled), observe(settled)
         state, history = jax.lax.scan(epoch, state, jnp.arange(plan.epochs))
-        train_loss, valid, watched, later = history
+        train_loss, valid, fit, watched, later = history
         settled = trainer.settle(state)
         observed = trees.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
         outputs: dict[str, AnyArray] = {name: answers(settled, sets[name]) for name in plan.keep}
         test = evaluate(settled, data.test)
-        return state, Record(train_loss, valid, test, watched, begun, observed, outputs)
+        return state, Record(train_loss, valid, test, fit, watched, begun, observed, outputs)
 
 
 def order(
