@@ -60,6 +60,11 @@ class Madgrad(NamedTuple):
     start: Array
 
 
+def cube_root(v: Array) -> Array:
+    """v^(1/3) for v >= 0, faster than jnp.cbrt, which calls libm for each number."""
+    return jnp.exp(jnp.log(v) / 3)
+
+
 def madgrad(
     learning_rate: Rate, momentum: Rate = 0.9, eps: Rate = 1e-6, weight_decay: Rate | None = None
 ) -> Any:
@@ -76,7 +81,7 @@ def madgrad(
     def step(g, s, h):
         c = (h.learning_rate + h.eps) * jnp.sqrt(h.t)
         total, v = s.s + c * g, s.v + c * g**2
-        z = s.start - total / (jnp.cbrt(v) + h.eps)
+        z = s.start - total / (cube_root(v) + h.eps)
         return (1 - h.momentum) * (z - h.w), Madgrad(total, v, s.start)
 
     rule = each(begin, step, counts=True, learning_rate=learning_rate, momentum=momentum, eps=eps)
