@@ -13,8 +13,8 @@ they change the mean by less than 1 %, for Momentum at large rates they multiply
 Expected: the same cells diverge, each other SGD cell is within 1 % of the published loss, and at
 the best rate the mean of ten seeds within two published standard deviations.
 
-The published grid takes seconds; with all others (Shampoo's eigenvectors) it is
-3 minutes on 2 cores.    python scripts/deepobs_quadratic.py --data FOLDER
+The published grid takes seconds, all others (Shampoo's eigenvectors) most of
+a minute on 2 cores.    python scripts/deepobs_quadratic.py --data FOLDER
 FOLDER holds deepobs_quadratic_deep.npz (Q, train, test, start) and deepobs_quadratic_deep_sgd.json.
 """
 

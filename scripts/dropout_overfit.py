@@ -5,7 +5,7 @@ at 0.01, batches of 100, 301 epochs, dropout 0.2 of every hidden layer. Here: th
 after the 5,000 that nnlab holds out; the gap is training minus test accuracy at the end.
 Expected: the gap shrinks, and the training images are no longer all right.
 
-About 2 minutes on 2 cores.    python scripts/dropout_overfit.py
+About 1 minute on 2 cores.    python scripts/dropout_overfit.py
 """
 
 from pathlib import Path

@@ -7,7 +7,7 @@ beyond the border, up to 1.
 Expected: the best five have validation accuracies .83, .78, .77, .74, .73 at rates .0052 to .0096:
 all near the upper border, which a good tool says aloud.
 
-About 2 minutes on 2 cores.    python scripts/hyperparameter_search.py
+About 1 minute on 2 cores.    python scripts/hyperparameter_search.py
 """
 
 from pathlib import Path

@@ -3,7 +3,7 @@
 Each script runs in a process of its own; one that crashes is a failing row. The table at the end
 has one row for each claim, and is written to OUT/studies.md.
 
-About 20 minutes on 2 cores.    python scripts/studies.py   or, at toy size, with --fast
+About 30 minutes on 2 cores.    python scripts/studies.py   or, at toy size, with --fast
 """
 
 import subprocess

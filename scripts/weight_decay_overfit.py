@@ -5,7 +5,7 @@ at 0.01, batches of 100, 201 epochs, weight decay 0.1. Here: the first 300 image
 5,000 that nnlab holds out; the gap is training minus test accuracy at the end.
 Expected: the gap shrinks, and the training images are no longer all right.
 
-About 2 minutes on 2 cores.    python scripts/weight_decay_overfit.py
+About 1 minute on 2 cores.    python scripts/weight_decay_overfit.py
 """
 
 from pathlib import Path

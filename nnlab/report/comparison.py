@@ -52,6 +52,8 @@ def beside(
         handles += ax.plot(values, y, marker=marker, color=colour, label=name, **plain)
     seen = np.concatenate([mean, *marks.values()])
     seen = seen[np.isfinite(seen) & (seen > 0)]
+    reach = np.concatenate(ends)  # of intervals, unless they come too near to 0 for this scale
+    seen = np.concatenate([seen, reach[np.isfinite(reach) & (reach > seen.min() / 4)]])
     ax.set_xscale("log")
     ax.set_xlim(seen.min() / 1.2, seen.max() * 1.2)
     style.log_ticks(ax.xaxis, seen.max() / seen.min())
