@@ -11,7 +11,7 @@ converge, oscillate or diverge (nnlab/sweeps/behaviour.py has the rules), and ea
 at its best rate is drawn. Expected where a theorem says so: on a quadratic of largest curvature L,
 gradient descent converges for rates below 2/L and Momentum for rates below 2 (1 + mu)/L.
 
-About a minute on 2 cores.   python scripts/optimizer_trajectories.py --out runs/optimizer_trajectories
+About 1 minute on 2 cores.    python scripts/optimizer_trajectories.py
 """
 
 from pathlib import Path
