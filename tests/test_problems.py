@@ -230,3 +230,17 @@ def test_a_rate_beyond_two_over_the_curvature_diverges_and_at_it_oscillates():
     words = behaviour(trajectory(results, "f").isel(measure=0), path, 0.0)
     expected = ["crawls", "converges", "oscillates", "diverges"]
     assert words.sel(optimizer="sgd", seed=0).values.tolist() == expected
+
+
+def test_the_noisy_quadratic_is_its_formula_and_ends_at_the_mean_of_its_samples():
+    draw = np.random.default_rng(0)
+    root = draw.normal(size=(3, 3)).astype(np.float32)
+    q, x, w = root @ root.T + np.eye(3, dtype=np.float32), draw.normal(size=(40, 3)), np.ones(3)
+    x = x.astype(np.float32)
+    model = nnlab.models.quadratic(q, w)
+    direct = np.mean([(w - a) @ q @ (w - a) / 2 for a in x])
+    np.testing.assert_allclose(model.loss(jnp.ones(3), jnp.asarray(x)), direct, rtol=1e-5)
+    gradient = jax.grad(lambda w: model.loss(w, jnp.asarray(x)))(jnp.asarray(x.mean(0)))
+    np.testing.assert_allclose(gradient, 0, atol=1e-5)
+    with pytest.raises(nnlab.UsageError, match="symmetric"):
+        nnlab.models.quadratic(root, w)

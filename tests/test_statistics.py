@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from nnlab.errors import UsageError
-from nnlab.sweeps.statistics import paired_interval, spacing, t_interval
+from nnlab.report.published import one_run
+from nnlab.sweeps.statistics import next_value, paired_interval, spacing, t_interval
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])
@@ -94,3 +95,20 @@ def test_confidence_lies_strictly_between_zero_and_one(confidence):
 )
 def test_values_are_read_on_the_scale_on_which_they_lie_evenly(values, scale):
     assert spacing(values) == scale
+
+
+def test_one_more_value_lies_in_its_interval_as_often_as_is_said() -> None:
+    draws = np.random.default_rng(0).normal(3.0, 2.0, (20_000, 5))
+    found = next_value(draws[:, :4])
+    inside = (found.low <= draws[:, 4]) & (draws[:, 4] <= found.high)
+    assert abs(inside.mean() - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 20_000)
+
+
+def test_a_single_published_run_fits_where_one_more_of_ours_might_lie() -> None:
+    ours = [0.90, 0.91, 0.92]
+    reach = stats.t.ppf(0.975, 2) * 0.01 * np.sqrt(4 / 3)
+    for gap, room, holds in ((reach - 1e-4, 0, True), (reach + 1e-4, 0, False), (0.08, 0.09, True)):
+        found = one_run("it", 0.91 + gap, ours, "test_accuracy", room, "looked into")
+        assert found.holds == holds
+    assert found.published == "99.00 %"
+    assert found.why == "it is one run's, ours span 0.9 to 0.92; looked into"
