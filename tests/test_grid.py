@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import nnlab
 from nnlab import UsageError
-from nnlab.lanes.devices import cache, devices
+from nnlab.lanes.devices import cache_bytes, devices
 from nnlab.lanes.planner import shape_chunks, target_lanes
 from nnlab.sweeps.choices import TABLES
 from nnlab.sweeps.group import cut
@@ -198,11 +198,13 @@ def test_a_device_has_its_share_of_the_largest_cache_as_the_machine_describes_it
         (place / "size").write_text(f"{size}\n")
         (place / "shared_cpu_map").write_text(f"{users}\n")
     two = devices()[:1] * 2
-    assert cache(two, tmp_path) == 4096 * 2**10
-    assert cache(devices()[:1] * 8, tmp_path) == 2048 * 2**10, "four cores share the third level"
+    assert cache_bytes(two, tmp_path) == 4096 * 2**10
+    assert cache_bytes(devices()[:1] * 8, tmp_path) == 2048 * 2**10, (
+        "four cores share the third level"
+    )
     (tmp_path / "index3" / "size").write_text("?")
-    assert cache(two, tmp_path) == 2048 * 2**10
-    assert cache(two, tmp_path / "nothing") == 16 * 2**20
+    assert cache_bytes(two, tmp_path) == 2048 * 2**10
+    assert cache_bytes(two, tmp_path / "nothing") == 16 * 2**20
 
 
 def test_more_chunks_than_lanes_are_never_cut_for_one_device():

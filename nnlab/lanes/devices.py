@@ -80,7 +80,7 @@ def memory(devices: Sequence[Device]) -> int:
     return int((devices[0].memory_stats() or {}).get("bytes_limit", 8 * 2**30))
 
 
-def cache(devices: Sequence[Device], described: Path = CACHES) -> int | None:
+def cache_bytes(devices: Sequence[Device], described: Path = CACHES) -> int | None:
     """Bytes of a CPU device's largest cache, shared fairly among devices; None on accelerators.
 
     As Linux describes the first core's caches; 16 MiB where nothing is described.

@@ -28,7 +28,7 @@ class Start(Protocol):
     """What begins a run; frozen dataclasses let a sweep vary their fields.
 
     A field whose name is on a sweep's axis (`hidden`, say) is replaced, and each of its values
-    gets a program of its own.
+    gets a program of its own. A model whose start ignores the key may say so: `draws = False`.
     """
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 from nnlab import trees
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
-from nnlab.lanes.devices import cache, memory
+from nnlab.lanes.devices import cache_bytes, memory
 from nnlab.lanes.lift import Layout
 from nnlab.lanes.planner import COPIES, Shape, shape_chunks, target_lanes
 from nnlab.lanes.program import Chunk
@@ -241,7 +241,7 @@ def make_group(
     kinds = {i: schedules[o] for row in segments for o, part in enumerate(row) for i in part}
     rehearse(recipes, for_tasks, for_rules, [kinds[i] for i in range(len(recipes))], data)
     parameters, activations = footprint(recipes[0], for_tasks[0], data)
-    target = lanes or target_lanes(parameters, activations, memory(devices), cache(devices))
+    target = lanes or target_lanes(parameters, activations, memory(devices), cache_bytes(devices))
     counts = [[len(part) for part in row] for row in segments]
     shape = shape_chunks(counts, len(seeds), target, len(devices), exact=lanes is not None)
     refuse_too_large(shape.lanes, parameters, memory(devices))

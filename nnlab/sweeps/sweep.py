@@ -56,15 +56,15 @@ class Sweep:
     function}; learning_rate, weight_decay, dropout, label_smoothing and every hyperparameter of a
     swept optimizer (momentum, beta1, ...) take numbers; "batch_norm" takes booleans, "seed" and
     "draw" (other initial weights of the same seed, with its batches and noise) whole numbers;
-    "batch_size", "epochs", "precision", "reshuffle" (False replays one order of the
-    training set in every epoch) and the model's own fields ("hidden") compile a program for each
-    value. The axis "config" takes dictionaries of knobs that change together. Any other keyword
-    fixes a knob for all runs. Lengths of schedules are in epochs. `record` asks for more
-    than losses and accuracies: "train_accuracy" after every epoch, without dropout; and, kept in
-    `Results.recorded`, "layers" (`LayerStatistics` of every hidden layer), "val_outputs",
-    "test_outputs" (what `ensemble` needs), {label: function of a `Snapshot`}; or a list of these.
-    A model that is its own loss (`nnlab.models.from_loss`) needs
-    no data. Raises UsageError, in one line, for whatever cannot be run.
+    "batch_size", "epochs", "precision", "reshuffle" (False replays one order of the training set in
+    every epoch) and the model's own fields ("hidden") compile a program for each value. The axis
+    "config" takes dictionaries of knobs that change together. Any other keyword fixes a knob for
+    all runs. Lengths of schedules are in epochs. `record` asks for more than losses and accuracies:
+    "train_accuracy" after every epoch, without dropout; and, kept in `Results.recorded`, "layers"
+    (`LayerStatistics` of every hidden layer), "val_outputs", "test_outputs" (what `ensemble`
+    needs), {label: function of a `Snapshot`}; or a list of these. A model that is its own loss
+    (`nnlab.models.from_loss`) needs no data. Raises UsageError, in one line, for whatever cannot be
+    run.
     """
 
     def __init__(
