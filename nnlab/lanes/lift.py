@@ -13,7 +13,7 @@ faster; with 72 small segments in 14 s instead of 43, and 6 % slower; with one s
 11 % slower for the sake of a second.
 
 `jax.vmap` keeps what lanes share unbatched, so the first layer of C lanes that read the same batch
-is one [batch, in] x [in, C * out] product, forward and in the weight gradient.
+is one [batch, in] x [in, C * out] product, forward and in the weight gradient (`nn.products`).
 """
 
 from collections.abc import Callable, Sequence

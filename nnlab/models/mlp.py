@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from nnlab.models.hidden import Norm, check_sizes, draw, finish, inputs_per_output, start_norms
 from nnlab.models.model import Settings
 from nnlab.nn.layers import Running, dense
+from nnlab.nn.products import product
 from nnlab.types import Array, Float, PRNGKey
 
 
@@ -67,7 +68,7 @@ class MLP:
         *hidden, last = params.layers
         x, kept = x.reshape(x.shape[0], -1), ()
         for i, (w, b) in enumerate(hidden):
-            x, running = finish(i, x @ w, b, params.norms, stats, settings, key)
+            x, running = finish(i, product(x, w), b, params.norms, stats, settings, key)
             kept += running
         return dense(x, last.w, last.b), kept
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nnlab.errors import UsageError
+from nnlab.nn.products import product
 from nnlab.types import Number, PRNGKey
 
 
@@ -23,7 +24,7 @@ def dense(
     b: Float[Array, "outputs"],
 ) -> Float[Array, "batch outputs"]:
     """An affine map of each example: y = x w + b."""
-    return x @ w + b[None, :]
+    return product(x, w) + b[None, :]
 
 
 def dropout(key: PRNGKey, x: Float[Array, "*shape"], rate: Number) -> Float[Array, "*shape"]:

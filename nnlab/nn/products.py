@@ -1,0 +1,103 @@
+"""The matrix product of a layer, which under vmap becomes one large product where it can.
+
+Where lanes share one operand of a product, their own operands may stand side by side: C lanes with
+weights [in, out] that read one batch are [batch, in] times [in, C out], and so is the gradient of
+their weights. `jax.vmap` of `jnp.matmul` finds that product too, but in an order of axes for which
+XLA first copies all weights at every step; measured on two cores the first layer of 784-100-100-10
+runs 1.5 times as fast this way, and a whole step of Adam 1.1 times.
+
+The product is a primitive of its own, bilinear in its operands, so that it can be differentiated in
+any order and mode. Its batching rule is all there is to it.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from nnlab.types import Array, Float
+
+
+def product(
+    x: Float[Array, "rows k"], w: Float[Array, "k columns"]
+) -> Float[Array, "rows columns"]:
+    """The matrix product x w, at jax's default precision.
+
+    As `jnp.matmul` of two matrices, in value and derivatives; under vmap it is faster where one of
+    them is shared.
+    """
+    return contract(x, w, 1, 0)
+
+
+def contract(a: Array, b: Array, i: int, j: int) -> Array:
+    """The sum over axis i of matrix a and axis j of matrix b: [a's other axis, b's other axis]."""
+    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    return contract_p.bind(a, b, i=i, j=j, precision=precision)
+
+
+NARROW = 32
+"""Up to so many columns a product over both operands' rows is faster with the first turned round.
+
+Measured on a CPU, 64-100-10 with batches of 32: 7 % of a step; with 100 columns it is slower.
+"""
+contract_p = Primitive("contract")
+
+
+def _dot(a: Array, b: Array, *, i: int, j: int, precision: Any) -> Array:
+    return lax.dot_general(a, b, (((i,), (j,)), ((), ())), precision=precision)
+
+
+def _shape(a: Any, b: Any, **how: Any) -> Any:
+    made = jax.eval_shape(lambda a, b: _dot(a, b, **how), a, b)
+    return a.update(shape=made.shape, dtype=made.dtype, weak_type=False)
+
+
+def _to_a(g: Array, a: Any, b: Array, *, i: int, j: int, precision: Any) -> Array:
+    """The transpose in a: g [rows, columns] with b's columns, in a's order."""
+    del a
+    y = contract_p.bind(g, b, i=1, j=1 - j, precision=precision)
+    return y if i == 1 else y.T
+
+
+def _to_b(g: Array, a: Array, b: Any, *, i: int, j: int, precision: Any) -> Array:
+    """The transpose in b: g [rows, columns] with a's rows, in b's order."""
+    del b
+    y = contract_p.bind(g, a, i=0, j=1 - i, precision=precision)
+    return y if j == 1 else y.T
+
+
+def _batch(operands: Any, axes: Any, *, i: int, j: int, precision: Any) -> tuple[Array, int]:
+    """Side by side where one operand is shared, else a product for each lane."""
+    (a, b), (at_a, at_b) = operands, axes
+    if at_b is None:
+        lanes, (a, i) = a.shape[at_a], _beside(a, at_a, i)
+        y = contract_p.bind(a, b, i=i, j=j, precision=precision)
+        return y.reshape(lanes, y.shape[0] // lanes, y.shape[1]), 0
+    if at_a is None:
+        lanes, (b, j) = b.shape[at_b], _beside(b, at_b, j)
+        y = contract_p.bind(a, b, i=i, j=j, precision=precision)
+        return y.reshape(y.shape[0], lanes, y.shape[1] // lanes), 1
+    a, b = jnp.moveaxis(a, at_a, 0), jnp.moveaxis(b, at_b, 0)
+    if i == j == 0 and a.shape[2] <= NARROW and jax.default_backend() == "cpu":
+        a, i = lax.optimization_barrier(jnp.swapaxes(a, 1, 2)), 1
+    dimensions = (((i + 1,), (j + 1,)), ((0,), (0,)))
+    return lax.dot_general(a, b, dimensions, precision=precision), 0
+
+
+def _beside(own: Array, at: int, contracted: int) -> tuple[Array, int]:
+    """The lanes' matrices as one, and its contracted axis: as they lie, where they can."""
+    if at == 1 and contracted == 0:
+        return own.reshape(own.shape[0], own.shape[1] * own.shape[2]), 0
+    own = jnp.moveaxis(own, at, 0)
+    own = jnp.swapaxes(own, 1, 2) if contracted == 0 else own
+    return own.reshape(own.shape[0] * own.shape[1], own.shape[2]), 1
+
+
+contract_p.def_impl(jax.jit(_dot, static_argnames=("i", "j", "precision")))
+contract_p.def_abstract_eval(_shape)
+ad.defbilinear(contract_p, _to_a, _to_b)
+batching.primitive_batchers[contract_p] = _batch
+mlir.register_lowering(contract_p, mlir.lower_fun(_dot, multiple_results=False))
