@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from nnlab.optim.core import Mask, Rate, add_weights, chain, descend, each, zeros
+from nnlab.optim.core import Mask, Rate, add_weights, chain, corrected, descend, each, zeros
 from nnlab.types import Array, Flag
 
 
@@ -21,8 +21,8 @@ zero_moments = zeros(Moments)
 
 def first_moment(g: Array, m: Array, beta: Any, h: Any) -> Array:
     """M corrected for its start at zero; with h.nesterov, the value it will have one step later."""
-    plain = m / (1 - beta**h.t)
-    ahead = beta * m / (1 - beta ** (h.t + 1)) + (1 - beta) * g / (1 - beta**h.t)
+    plain = corrected(m, beta, h.t)
+    ahead = beta * corrected(m, beta, h.t + 1) + (1 - beta) * corrected(g, beta, h.t)
     return jnp.where(h.nesterov, ahead, plain)
 
 
@@ -31,7 +31,7 @@ def adam_step(g: Array, s: Moments, h: Any) -> tuple[Array, Moments]:
     m = h.beta1 * s.m + (1 - h.beta1) * g
     v = h.beta2 * s.v + (1 - h.beta2) * g**2
     m_hat = first_moment(g, m, h.beta1, h)
-    v_hat = v / (1 - h.beta2**h.t)
+    v_hat = corrected(v, h.beta2, h.t)
     return m_hat / (jnp.sqrt(v_hat + h.eps_root) + h.eps), Moments(m, v)
 
 
@@ -148,8 +148,8 @@ def amsgrad(
     def step(g, s, h):
         m = h.beta1 * s.m + (1 - h.beta1) * g
         v = h.beta2 * s.v + (1 - h.beta2) * g**2
-        m_hat = m / jnp.where(h.bias_correction, 1 - h.beta1**h.t, 1)
-        v_hat = v / jnp.where(h.bias_correction, 1 - h.beta2**h.t, 1)
+        m_hat = jnp.where(h.bias_correction, corrected(m, h.beta1, h.t), m)
+        v_hat = jnp.where(h.bias_correction, corrected(v, h.beta2, h.t), v)
         top = jnp.maximum(s.top, v_hat)
         return m_hat / (jnp.sqrt(top + h.eps_root) + h.eps), MaxMoments(m, v, top)
 

@@ -5,7 +5,17 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from nnlab.optim.adam import Moments, first_moment, zero_moments
-from nnlab.optim.core import Constant, Mask, Rate, add_weights, chain, descend, each, zeros
+from nnlab.optim.core import (
+    Constant,
+    Mask,
+    Rate,
+    add_weights,
+    chain,
+    corrected,
+    descend,
+    each,
+    zeros,
+)
 from nnlab.types import Array, Flag
 
 
@@ -26,7 +36,7 @@ def adamaxw(
     def step(g, s, h):
         m = h.beta1 * s.m + (1 - h.beta1) * g
         v = jnp.maximum(jnp.abs(g) + h.eps, h.beta2 * s.v)
-        return m / (1 - h.beta1**h.t) / v, Moments(m, v)
+        return corrected(m, h.beta1, h.t) / v, Moments(m, v)
 
     rule = each(zero_moments, step, counts=True, beta1=beta1, beta2=beta2, eps=eps)
     return chain(rule, add_weights(weight_decay, mask), descend(learning_rate))
@@ -57,7 +67,7 @@ def adabelief(
         m = h.beta1 * s.m + (1 - h.beta1) * g
         v = h.beta2 * s.v + (1 - h.beta2) * (g - m) ** 2 + h.eps_root
         m_hat = first_moment(g, m, h.beta1, h)
-        v_hat = v / (1 - h.beta2**h.t)
+        v_hat = corrected(v, h.beta2, h.t)
         return m_hat / (jnp.sqrt(v_hat) + h.eps), Moments(m, v)
 
     rule = each(
@@ -92,7 +102,7 @@ def acprop(
         m = h.beta1 * s.m + (1 - h.beta1) * g
         v = h.beta2 * s.v + (1 - h.beta2) * (g - s.m) ** 2 + h.eps_root
         age = jnp.maximum(h.t - 1, 1)
-        v_hat = jnp.where(h.t == 1, 1, s.v / (1 - h.beta2**age))
+        v_hat = jnp.where(h.t == 1, 1, corrected(s.v, h.beta2, age))
         return g / (jnp.sqrt(v_hat) + h.eps), Moments(m, v)
 
     rule = each(
@@ -121,7 +131,7 @@ def yogi(
     def step(g, s, h):
         m = h.beta1 * s.m + (1 - h.beta1) * g
         v = s.v - (1 - h.beta2) * jnp.sign(s.v - g**2) * g**2
-        m_hat, v_hat = m / (1 - h.beta1**h.t), v / (1 - h.beta2**h.t)
+        m_hat, v_hat = corrected(m, h.beta1, h.t), corrected(v, h.beta2, h.t)
         return m_hat / (jnp.sqrt(v_hat) + h.eps), Moments(m, v)
 
     rule = each(
@@ -157,7 +167,7 @@ def radam(
         m = h.beta1 * s.m + (1 - h.beta1) * g
         v = h.beta2 * s.v + (1 - h.beta2) * g**2
         m_hat = first_moment(g, m, h.beta1, h)
-        v_hat = v / (1 - h.beta2**h.t)
+        v_hat = corrected(v, h.beta2, h.t)
         rho_inf = 2 / (1 - h.beta2) - 1
         rho = rho_inf - 2 * h.t * h.beta2**h.t / (1 - h.beta2**h.t)
         ready = rho >= h.threshold
@@ -211,8 +221,8 @@ def adan(
         m = h.beta1 * s.m + (1 - h.beta1) * g
         d = h.beta2 * s.d + (1 - h.beta2) * change
         v = h.beta3 * s.v + (1 - h.beta3) * (g + (1 - h.beta2) * change) ** 2
-        m_hat, d_hat = m / (1 - h.beta1**h.t), d / (1 - h.beta2**h.t)
-        root = jnp.sqrt(v / (1 - h.beta3**h.t) + h.eps_root) + h.eps
+        m_hat, d_hat = corrected(m, h.beta1, h.t), corrected(d, h.beta2, h.t)
+        root = jnp.sqrt(corrected(v, h.beta3, h.t) + h.eps_root) + h.eps
         return (m_hat + (1 - h.beta2) * d_hat) / root, AdanMemory(m, d, v, g)
 
     rule = each(

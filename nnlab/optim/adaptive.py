@@ -68,12 +68,12 @@ def root_mean_square(
         return Squares(v) if centered is None else CentredSquares(v, m=jnp.zeros_like(w))
 
     def step(g, s, h):
-        correct = jnp.where(h.bias_correction, 1 - h.decay**h.t, 1)
+        correct = jnp.where(h.bias_correction, 1 / (1 - h.decay**h.t), 1)
         v = h.decay * s.v + (1 - h.decay) * g**2
         if centered is None:
-            return over_root(g, v / correct, h.eps, h.eps_in_root), Squares(v)
+            return over_root(g, v * correct, h.eps, h.eps_in_root), Squares(v)
         m = h.decay * s.m + (1 - h.decay) * g
-        spread = jnp.maximum(v / correct - jnp.where(h.centered, (m / correct) ** 2, 0), 0)
+        spread = jnp.maximum(v * correct - jnp.where(h.centered, (m * correct) ** 2, 0), 0)
         return over_root(g, spread, h.eps, h.eps_in_root), CentredSquares(v, m)
 
     return each(

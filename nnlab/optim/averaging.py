@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from nnlab.optim.core import Mask, Rate, add_weights, chain, descend, each, zeros
+from nnlab.optim.core import Mask, Rate, add_weights, chain, corrected, descend, each, zeros
 from nnlab.types import Array
 
 
@@ -38,7 +38,7 @@ def ademamix(
         m = h.beta1 * s.m + (1 - h.beta1) * g
         slow = h.beta3 * s.slow + (1 - h.beta3) * g
         v = h.beta2 * s.v + (1 - h.beta2) * g**2
-        m_hat, v_hat = m / (1 - h.beta1**h.t), v / (1 - h.beta2**h.t)
+        m_hat, v_hat = corrected(m, h.beta1, h.t), corrected(v, h.beta2, h.t)
         u = (m_hat + h.alpha * slow) / (jnp.sqrt(v_hat + h.eps_root) + h.eps)
         return u, TwoMeans(m, slow, v)
 
@@ -83,7 +83,7 @@ def simplified_ademamix(
     def step(g, s, h):
         m = h.beta1 * s.m + g
         v = h.beta2 * s.v + (1 - h.beta2) * g**2
-        v_hat = v / (1 - h.beta2**h.t)
+        v_hat = corrected(v, h.beta2, h.t)
         return (m + h.alpha * g) / (jnp.sqrt(v_hat + h.eps_root) + h.eps), SumAndSquares(m, v)
 
     rule = each(

@@ -133,6 +133,14 @@ def zeros(memory: Any) -> Begin:
     return lambda w: memory(*[jnp.zeros_like(w) for _ in memory._fields])
 
 
+def corrected(mean: Array, beta: Number, t: Any) -> Array:
+    """A running mean of t numbers, rid of its start at zero: mean / (1 - beta^t).
+
+    The factor is one number for all of the array: division is the dearest arithmetic of a step.
+    """
+    return mean * (1 / (1 - beta**t))
+
+
 def descend(learning_rate: Rate) -> Any:
     """Turns a direction into a step downhill: u = -learning_rate g."""
     return each(

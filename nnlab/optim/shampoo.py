@@ -6,7 +6,17 @@ import jax
 import jax.numpy as jnp
 
 from nnlab.optim.adam import adam_step, zero_moments
-from nnlab.optim.core import Constant, Mask, Rate, Steps, add_weights, chain, descend, each
+from nnlab.optim.core import (
+    Constant,
+    Mask,
+    Rate,
+    Steps,
+    add_weights,
+    chain,
+    corrected,
+    descend,
+    each,
+)
 from nnlab.types import Array, Float
 
 Matrix = Float[Array, "n n"]
@@ -122,7 +132,7 @@ def soap(
         for axis, Q in zip(axes, bases, strict=True):
             turned, d = _along(turned, Q.T, axis), _along(d, Q.T, axis)
         v = h.beta2 * s.v + (1 - h.beta2) * turned**2
-        d = d / (1 - h.beta1**h.t) / (jnp.sqrt(v / (1 - h.beta2**h.t)) + h.eps)
+        d = corrected(d, h.beta1, h.t) / (jnp.sqrt(corrected(v, h.beta2, h.t)) + h.eps)
         for axis, Q in zip(axes, bases, strict=True):
             d = _along(d, Q, axis)
         return d, Rotated(means, bases, m, v)

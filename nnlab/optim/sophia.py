@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from nnlab import trees
-from nnlab.optim.core import Mask, Rate, Steps, add_weights, chain, descend, whole
+from nnlab.optim.core import Mask, Rate, Steps, add_weights, chain, corrected, descend, whole
 from nnlab.types import Array, Params, PRNGKey
 
 
@@ -52,7 +52,7 @@ def sophia(
 
     def step(g, s, h):
         m = trees.map(lambda m, g: h.beta1 * m + (1 - h.beta1) * g, s.m, g)
-        u = trees.map(lambda m, d: _clipped(m / (1 - h.beta1**h.t), d, h), m, s.d)
+        u = trees.map(lambda m, d: _clipped(corrected(m, h.beta1, h.t), d, h), m, s.d)
         draw = jax.random.fold_in(key, h.count)
 
         def renewed():
