@@ -205,6 +205,8 @@ def test_a_device_has_its_share_of_the_largest_cache_as_the_machine_describes_it
     (tmp_path / "index3" / "size").write_text("?")
     assert cache_bytes(two, tmp_path) == 2048 * 2**10
     assert cache_bytes(two, tmp_path / "nothing") == 16 * 2**20
+    (tmp_path / "index3" / "size").write_text("307200K")
+    assert cache_bytes(two, tmp_path) == 16 * 2**20, "a virtual machine shares it with strangers"
 
 
 def test_more_chunks_than_lanes_are_never_cut_for_one_device():
