@@ -1,4 +1,4 @@
-"""The layers' matrix product: jnp.matmul in value and derivatives, one product where lanes share."""
+"""The layers' product: jnp.matmul in value and derivatives, one product where lanes share."""
 
 import jax
 import jax.numpy as jnp
