@@ -20,10 +20,15 @@ def zeros_like(tree: PyTree) -> PyTree:
     return map(jnp.zeros_like, tree)
 
 
+def total(tree: PyTree) -> Float[Array, ""]:
+    """The sum of all numbers of all leaves."""
+    sums = jax.tree.leaves(map(jnp.sum, tree))
+    return jnp.stack(sums).sum() if len(sums) > 1 else sums[0]
+
+
 def dot(a: PyTree, b: PyTree) -> Float[Array, ""]:
     """The inner product sum_i a_i b_i over all leaves."""
-    products = jax.tree.leaves(map(lambda x, y: jnp.sum(x * y), a, b))
-    return jnp.stack(products).sum() if len(products) > 1 else products[0]
+    return total(map(jnp.multiply, a, b))
 
 
 def norm(tree: PyTree) -> Float[Array, ""]:

@@ -18,11 +18,12 @@ is one [batch, in] x [in, C * out] product, forward and in the weight gradient (
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from nnlab import trees
 from nnlab.lanes.segments import Segments, join, of_flat, split
 from nnlab.lanes.stored import store, stored_rule, stored_task
 from nnlab.train.loop import State, Trainer, apply_updates, gradient, propose
@@ -70,7 +71,7 @@ def lift(
         params = tuple(jax.vmap(store)(tree) for tree in params)
         memory = [
             [
-                jax.vmap(rules[o].init, in_axes=(0, 0, None))(w, rule_numbers[o][a], key)
+                by_lane(rules[o].init, (0, 0, None))(w, rule_numbers[o][a], key)
                 for o, w in segment.pieces(params[a])
             ]
             for a, segment in enumerate(segments)
@@ -89,8 +90,8 @@ def lift(
             moved, memory = [], []
             for (o, w), (_, g), old in zip(*columns, state.memory[a], strict=True):
                 numbers = task_numbers[a][o], rule_numbers[o][a]
-                update, new = jax.vmap(
-                    propose, in_axes=(None, None, 0, 0, 0, 0, 0, 0, None, None, None, None)
+                update, new = by_lane(
+                    propose, (None, None, 0, 0, 0, 0, 0, 0, None, None, None, None)
                 )(
                     of_flat(tasks[a], params), rules[o], g, old, w, kept[o], numbers, losses[o],
                     x, y, moment, key,
@@ -127,13 +128,34 @@ def lift(
     return init, Trainer(step, partial(settle, rules, segments), measure, watch, observe, outputs)
 
 
+def by_lane(function: Callable[..., Any], axes: tuple[int | None, ...]) -> Callable[..., Any]:
+    """`jax.vmap`, but a single lane loses its axis and gets it back.
+
+    XLA sums the products of two [1, n] arrays nine times as slowly as of two [n] on a CPU (jax
+    0.10), and a sweep over many optimizers has many segments of one lane.
+    """
+
+    def call(*arguments: Any) -> Any:
+        own = [x for x, axis in zip(arguments, axes, strict=True) if axis is not None]
+        if jax.tree.leaves(own)[0].shape[0] > 1:
+            return jax.vmap(function, axes)(*arguments)
+        alone = [
+            x if axis is None else trees.map(lambda a: a[0], x)
+            for x, axis in zip(arguments, axes, strict=True)
+        ]
+        return trees.map(lambda a: jnp.asarray(a)[None], function(*alone))
+
+    return call
+
+
 def settle(rules: Sequence[Rule], segments: Sequence[Segments], state: State) -> State:
     """The state to evaluate: where a rule averages the weights of its lanes, with the averages."""
     done = []
     for segment, params, memory in zip(segments, state.params, state.memory, strict=True):
         trained = segment.pieces(params)
         averages = [
-            jax.vmap(rules[o].settle)(old, w) for (o, w), old in zip(trained, memory, strict=True)
+            by_lane(rules[o].settle, (0, 0))(old, w)
+            for (o, w), old in zip(trained, memory, strict=True)
         ]
         if all(average is None for average in averages):
             done.append(params)

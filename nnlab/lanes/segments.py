@@ -72,10 +72,28 @@ class Segments:
         """The inverse of `pieces`, as a tree like this one."""
         structure = jax.tree.structure(like)
         parts, rest = [], list(pieces)
-        for run in self.runs:
-            part, rest = join(rest[: len(run.rules)]), rest[len(run.rules) :]
-            parts.append(unflatten(part, structure) if isinstance(part, Flat) else part)
+        before = split(like, [sum(run.counts) for run in self.runs])
+        for run, old in zip(self.runs, before, strict=True):
+            own, rest = rest[: len(run.rules)], rest[len(run.rules) :]
+            if isinstance(own[0], Flat):
+                parts.append(unflatten(written_over(own, old), structure))
+            else:
+                parts.append(join(own))
         return join(parts)
+
+
+def written_over(pieces: Sequence[Flat], old: PyTree) -> Flat:
+    """Neighbouring pieces as one, each written over its lanes of the old tree.
+
+    XLA writes them where they are computed; joined, they would be copied once more.
+    """
+    if len(pieces) == 1:
+        return pieces[0]
+    numbers, begin = flatten(old, batch_axes=1).numbers, 0
+    for piece in pieces:
+        numbers = jax.lax.dynamic_update_slice_in_dim(numbers, piece.numbers, begin, axis=0)
+        begin += piece.numbers.shape[0]
+    return Flat(numbers, pieces[0].shapes)
 
 
 def of_flat(task: Task, like: PyTree) -> Task:

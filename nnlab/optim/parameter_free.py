@@ -16,7 +16,7 @@ def _adaptation(h: Any) -> Array:
 
 def _total_size(tree: Params) -> Scalar:
     """The sum of absolute values over all arrays."""
-    return trees.dot(trees.map(jnp.sign, tree), tree)
+    return trees.total(trees.map(jnp.abs, tree))
 
 
 def _dtype_of(tree: Params) -> Any:
