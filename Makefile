@@ -20,9 +20,9 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: .venv/installed  # half an hour on two cores: leave the machine alone meanwhile
+bench: .venv/installed  # an hour on two cores: leave the machine alone meanwhile
 	$(BIN)/python -m benchmarks.side_by_side
-	$(BIN)/python -m benchmarks.all_optimizers --rounds 3
+	$(BIN)/python -m benchmarks.all_optimizers --rounds 9
 	$(BIN)/python -m benchmarks.recording
 	$(BIN)/python -m benchmarks.flat_cost
 	$(BIN)/python -m benchmarks.startup
