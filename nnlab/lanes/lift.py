@@ -9,7 +9,7 @@ a rule across all tasks in one go compiles fewer kernels, but costs copies: meas
 Where segments are many, compiling their updates takes longer than anything else. There, a rule
 that treats all numbers alike gets a lane's weights as one vector: one kernel, not one for each
 array. With 48 optimizers and a net of 12 arrays it compiles in 20 s instead of 56 and runs 11 %
-faster; with 72 small segments in 14 s instead of 43, and 6 % slower; with one segment it would run
+faster; with 72 small segments in 20 s instead of 59, about as fast; with one segment it would run
 11 % slower for the sake of a second.
 
 `jax.vmap` keeps what lanes share unbatched, so the first layer of C lanes that read the same batch
