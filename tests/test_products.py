@@ -118,3 +118,18 @@ def test_dtypes_and_empty_matrices_are_those_of_matmul():
         ours, theirs = product(x, w), jnp.matmul(x, w)
         assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
     assert jax.vmap(product, (None, 0))(normal(0, 3), normal(2, 3, 5)).shape == (2, 0, 5)
+
+
+def test_weights_that_devices_share_get_the_sum_of_their_gradients():
+    kinds = (jax.sharding.AxisType.Auto,)
+    mesh, parts = jax.make_mesh((1,), ("d",), axis_types=kinds), jax.sharding.PartitionSpec
+    x, w = normal(4, 3), normal(3, 2)
+
+    def gradients(multiply):
+        def both(x, w):
+            return jax.grad(lambda x, w: jnp.sum(multiply(x, w) ** 2), (0, 1))(x, w)
+
+        places = (parts("d"), parts())
+        return jax.jit(jax.shard_map(both, mesh=mesh, in_specs=places, out_specs=places))(x, w)
+
+    jax.tree.map(agree, gradients(product), gradients(jnp.matmul))

@@ -10,6 +10,7 @@ The product is a primitive of its own, bilinear in its operands, so that it can 
 any order and mode. Its batching rule is all there is to it.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -35,7 +36,15 @@ def product(
 def contract(a: Array, b: Array, i: int, j: int) -> Array:
     """The sum over axis i of matrix a and axis j of matrix b: [a's other axis, b's other axis]."""
     precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    if _place(a) != _place(b):  # jax's own product knows when to sum over a mesh
+        return _dot(a, b, i=i, j=j, precision=precision)
     return contract_p.bind(a, b, i=i, j=j, precision=precision)
+
+
+def _place(x: Any) -> Any:
+    """Over which axes of a mesh `jax.shard_map` says that x varies, by either of its names."""
+    kind = jax.typeof(x)
+    return getattr(kind, "manual_axis_type", getattr(kind, "vma", None))
 
 
 NARROW = 32
@@ -51,8 +60,8 @@ def _dot(a: Array, b: Array, *, i: int, j: int, precision: Any) -> Array:
 
 
 def _shape(a: Any, b: Any, **how: Any) -> Any:
-    made = jax.eval_shape(lambda a, b: _dot(a, b, **how), a, b)
-    return a.update(shape=made.shape, dtype=made.dtype, weak_type=False)
+    """Shape and dtype as XLA's own product has them, and its place on a mesh."""
+    return jax.make_jaxpr(partial(_dot, **how))(a, b).out_avals[0]
 
 
 def _to_a(g: Array, a: Any, b: Array, *, i: int, j: int, precision: Any) -> Array:
