@@ -15,8 +15,8 @@ CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 MOST_CACHE = 16 * 2**20
 """A virtual machine is told of all of a processor's cache, which it shares with strangers.
 
-Measured where 300 MiB were told to two cores: 784-100-100-10 runs a quarter faster by 8 or 16 lanes
-than by 32, the most that 16 MiB a core allow being 8.
+Measured where 300 MiB were told to two cores: 784-100-100-10 runs 1.1 to 1.3 times as fast by 8
+or 16 lanes as by 32; 16 MiB a core make it 8.
 """
 
 

@@ -131,7 +131,7 @@ def lift(
 def by_lane(function: Callable[..., Any], axes: tuple[int | None, ...]) -> Callable[..., Any]:
     """`jax.vmap`, but a single lane loses its axis and gets it back.
 
-    XLA sums the products of two [1, n] arrays nine times as slowly as of two [n] on a CPU (jax
+    XLA sums the products of two [1, n] arrays 4 to 9 times as slowly as of two [n] on a CPU (jax
     0.10), and a sweep over many optimizers has many segments of one lane.
     """
 

@@ -49,7 +49,7 @@ CPU_OPTIONS = {
 }
 """Without the first XLA copies every matrix at every step, for fear of an update that overtakes a
 read. The second leaves sums to XLA itself and products to its library, whose sums are slower
-(jax 0.10; 3 % of a step of Adam, 6 % of 48 optimizers' mixed)."""
+(jax 0.10; 1 to 3 % of a step of Adam, 3 to 6 % of 48 optimizers' mixed)."""
 
 
 def compile_for(platform: str, lowered: Any) -> Any:
@@ -83,7 +83,7 @@ class Program:
         """`together` lanes of a seed train at a time, as far as segments allow; None: all.
 
         Half as many where segments take vectors: weights and gradients are held twice there
-        (measured: 5 to 8 % faster).
+        (measured: 8 to 10 % faster).
         """
         self.plan, self.layout, self.devices = plan, layout, list(devices)
         together = together or layout.lanes
