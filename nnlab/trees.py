@@ -1,7 +1,7 @@
 """Arithmetic on pytrees, and a tree as one vector: plumbing that formulas should not show."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -36,34 +36,40 @@ def norm(tree: PyTree) -> Float[Array, ""]:
     return jnp.sqrt(dot(tree, tree))
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["numbers"], meta_fields=["shapes"])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["numbers"],
+    meta_fields=["shapes", "structure"],
+)
 @dataclass(frozen=True)
 class Flat:
-    """The numbers of a tree's arrays in one vector, with the shapes they come from."""
+    """The numbers of a tree's arrays in one vector, and the tree they come from."""
 
     numbers: Float[Array, "... total"]
     shapes: tuple[tuple[int, ...], ...]
+    structure: Any
+    """As `jax.tree.structure` has it."""
 
     def where(self, choose: Callable[[tuple[int, ...]], bool]) -> "Flat":
         """Which numbers belong to arrays of the shapes that are chosen."""
         flags = [np.full(prod(shape), choose(shape)) for shape in self.shapes]
-        return Flat(jnp.asarray(np.concatenate(flags)), self.shapes)
+        return replace(self, numbers=jnp.asarray(np.concatenate(flags)))
 
 
 def flatten(tree: PyTree, batch_axes: int = 0) -> Flat:
     """All numbers in the order of the leaves; leading batch axes are kept."""
-    arrays = jax.tree.leaves(tree)
+    arrays, structure = jax.tree.flatten(tree)
     rows = [x.reshape(*x.shape[:batch_axes], -1) for x in arrays]
     numbers = rows[0] if len(rows) == 1 else jnp.concatenate(rows, axis=-1)
-    return Flat(numbers, tuple(x.shape[batch_axes:] for x in arrays))
+    return Flat(numbers, tuple(x.shape[batch_axes:] for x in arrays), structure)
 
 
-def unflatten(flat: Flat, structure: Any) -> PyTree:
-    """The inverse of `flatten`, for a `jax.tree.structure`."""
+def unflatten(flat: Flat) -> PyTree:
+    """The inverse of `flatten`; leading axes of the numbers are kept."""
     ends = np.cumsum([prod(shape) for shape in flat.shapes])
     batch = flat.numbers.shape[:-1]
     arrays = [
         flat.numbers[..., end - prod(shape) : end].reshape(*batch, *shape)
         for shape, end in zip(flat.shapes, ends, strict=True)
     ]
-    return structure.unflatten(arrays)
+    return flat.structure.unflatten(arrays)

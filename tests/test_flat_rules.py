@@ -1,4 +1,6 @@
-"""A tree's numbers as one vector: which rules cannot tell, and that nothing is lost."""
+"""A tree's numbers as one vector, its matrices turned round: which rules cannot tell."""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,16 +11,18 @@ from engine import blobs
 
 import nnlab
 from nnlab.lanes import segments
-from nnlab.optim import NEEDS, OPTIMIZERS, SHAPED
-from nnlab.optim.around import SHAPED_TRANSFORMS, TRANSFORMS
+from nnlab.optim import NEEDS, OPTIMIZERS, OPTIMIZERS_SEE
+from nnlab.optim.around import TRANSFORMS, TRANSFORMS_SEE
+from nnlab.optim.core import Sees
 from nnlab.optim.sgd import sgd
-from nnlab.trees import Flat, flatten, unflatten
+from nnlab.trees import flatten, unflatten
 
 DRAW = np.random.default_rng(0)
 TREE = {
     "w": jnp.asarray(DRAW.normal(size=(6, 5)), jnp.float32),
     "b": jnp.asarray(DRAW.normal(size=5), jnp.float32),
     "v": jnp.asarray(DRAW.normal(size=(5, 7)), jnp.float32),
+    "s": jnp.asarray(DRAW.normal(size=(4, 4)), jnp.float32),
 }
 TARGET = jax.tree.map(lambda w: 0.3 * jnp.cos(7 * w), TREE)
 NUMBERS = {
@@ -29,37 +33,53 @@ NUMBERS = {
 }  # fmt: skip
 
 
+FOR_SMALL_ARRAYS = {"adafactor": {"min_dim": 4}, "galore": {"rank": 3}}
+TURN = partial(jax.tree.map, jnp.transpose)
+"""A tree with its matrices turned round; its own inverse."""
+
+
 def loss(params):
-    if isinstance(params, Flat):
-        params = unflatten(params, jax.tree.structure(TREE))
     gaps = jax.tree.map(lambda w, t: jnp.sum((w - t) ** 2 * (1 + jnp.cos(w) ** 2)), params, TARGET)
     return sum(jax.tree.leaves(gaps))
 
 
-def path(optimizer, start):
-    """The weights after ten steps, as one vector."""
+def path(optimizer, show, read):
+    """The tree after ten steps of an optimizer that is shown it as show(tree)."""
     optimizer = optax.with_extra_args_support(optimizer)
+
+    def of_shown(params):
+        return loss(read(params))
 
     def step(carry, _):
         params, state = carry
-        value, g = jax.value_and_grad(loss)(params)
-        more = {"value": value, "grad": g, "value_fn": loss, "obj_fn": loss}
+        value, g = jax.value_and_grad(of_shown)(params)
+        more = {"value": value, "grad": g, "value_fn": of_shown, "obj_fn": of_shown}
         u, state = optimizer.update(g, state, params, **more)
         return (jax.tree.map(jnp.add, params, u), state), None
 
-    (end, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), None, length=10)
-    return end.numbers if isinstance(end, Flat) else flatten(end).numbers
-
-
-def both_ways(optimizer):
+    start = show(TREE)
     with jax.numpy_dtype_promotion("standard"):
-        tree, vector = path(optimizer, TREE), path(optimizer, flatten(TREE))
-    return np.asarray(tree), np.asarray(vector)
+        (end, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), None, length=10)
+    return np.asarray(flatten(read(end)).numbers)
+
+
+def as_it_is(optimizer):
+    return path(optimizer, lambda tree: tree, lambda tree: tree)
+
+
+def as_vector(optimizer):
+    return path(optimizer, flatten, unflatten)
+
+
+def turned(optimizer):
+    return path(optimizer, TURN, TURN)
 
 
 def make(name: str):
     if name in OPTIMIZERS:
-        numbers = {"key": jax.random.key(0)} if "key" in NEEDS.get(name, ()) else {}
+        numbers = dict(FOR_SMALL_ARRAYS.get(name, {}))
+        if "key" in NEEDS.get(name, ()):
+            numbers["key"] = jax.random.key(0)
         return OPTIMIZERS[name](learning_rate=0.01, **numbers)
     numbers = dict(NUMBERS.get(name, {}))
     if name == "add_noise":
@@ -67,39 +87,47 @@ def make(name: str):
     return TRANSFORMS[name](sgd(0.05), **numbers)
 
 
-BLIND = sorted(
-    [name for name, f in OPTIMIZERS.items() if f not in SHAPED]
-    + [name for name, f in TRANSFORMS.items() if f not in SHAPED_TRANSFORMS]
-)
-LARGE_ONLY = ("adafactor", "galore", "sophia")
-"""The first two look at larger arrays only; the last draws signs, and a diagonal Hessian, as here,
-does not depend on them."""
-SHAPE_AWARE = sorted(
-    [name for name, f in OPTIMIZERS.items() if f in SHAPED and name not in LARGE_ONLY]
-    + [name for name, f in TRANSFORMS.items() if f in SHAPED_TRANSFORMS]
-)
+WHAT = {name: OPTIMIZERS_SEE[f] for name, f in OPTIMIZERS.items()} | {
+    name: TRANSFORMS_SEE[f] for name, f in TRANSFORMS.items()
+}
 
 
-@pytest.mark.parametrize("name", BLIND)
-def test_a_blind_rule_moves_the_vector_as_it_moves_the_tree(name: str) -> None:
-    tree, vector = both_ways(make(name))
+def those(*kinds: Sees) -> list[str]:
+    return sorted(name for name, kind in WHAT.items() if kind in kinds)
+
+
+@pytest.mark.parametrize("name", those(Sees.NUMBERS))
+def test_a_rule_that_sees_numbers_moves_the_vector_as_it_moves_the_tree(name: str) -> None:
+    tree = as_it_is(make(name))
     assert np.abs(tree - flatten(TREE).numbers).max() > 0, "the rule should move something"
-    np.testing.assert_allclose(vector, tree, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(as_vector(make(name)), tree, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", SHAPE_AWARE)
-def test_a_shaped_rule_is_on_its_list_because_a_vector_would_change_it(name: str) -> None:
-    tree, vector = both_ways(make(name))
-    assert np.abs(tree - vector).max() > 1e-6
+@pytest.mark.parametrize("name", those(Sees.ARRAYS))
+def test_a_rule_that_sees_arrays_moves_a_matrix_turned_round_alike(name: str) -> None:
+    np.testing.assert_allclose(turned(make(name)), as_it_is(make(name)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in those(Sees.ARRAYS, Sees.AXES) if name != "sophia"]
+)
+def test_a_vector_would_change_a_rule_that_sees_more_than_numbers(name: str) -> None:
+    """Sophia draws signs, and a diagonal Hessian, as here, does not depend on them."""
+    assert np.abs(as_it_is(make(name)) - as_vector(make(name))).max() > 1e-6
+
+
+@pytest.mark.parametrize("name", [name for name in those(Sees.AXES) if name != "sophia"])
+def test_a_matrix_turned_round_would_change_a_rule_that_sees_axes(name: str) -> None:
+    assert np.abs(as_it_is(make(name)) - turned(make(name))).max() > 1e-6
 
 
 def test_flatten_and_unflatten_are_inverse_and_keep_batch_axes() -> None:
     batched = jax.tree.map(lambda w: jnp.stack([w, 2 * w]), TREE)
     flat = flatten(batched, batch_axes=1)
-    assert flat.numbers.shape == (2, 70)
-    back = unflatten(flat, jax.tree.structure(TREE))
+    assert flat.numbers.shape == (2, 86)
+    back = unflatten(flat)
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), back, batched))
-    matrices = unflatten(flat.where(lambda shape: len(shape) == 2), jax.tree.structure(TREE))
+    matrices = unflatten(flat.where(lambda shape: len(shape) == 2))
     assert bool(matrices["w"].all() & matrices["v"].all() & ~matrices["b"].any())
 
 

@@ -7,42 +7,54 @@ import pytest
 from jax.errors import JaxRuntimeError
 
 from nnlab.lanes import program
-from nnlab.lanes.lift import by_lane
-from nnlab.lanes.segments import Segments
+from nnlab.lanes.segments import Segments, join, over, split
+from nnlab.optim.core import Sees
 from nnlab.train.task import Rule
+from nnlab.trees import Flat
 
 LOWERED = jax.jit(lambda x: jnp.sum(x**2)).lower(jnp.ones(3))
 
 
-def rule(flat):
-    """A rule of which only its liking for vectors matters."""
-    return Rule(*[None] * (len(Rule._fields) - 1), flat=flat)  # type: ignore[arg-type]
+def rule(sees):
+    """A rule of which only what it sees matters."""
+    return Rule(*[None] * (len(Rule._fields) - 1), sees=sees)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("lanes", [1, 3])
-def test_by_lane_is_vmap_whatever_the_number_of_lanes(lanes):
+def test_a_function_over_split_lanes_is_vmap_whatever_their_number(lanes):
     def norms(tree, scale, shared):
-        return {"norm": scale * jnp.sqrt(sum(jnp.sum(x**2) for x in tree)), "n": shared + 1}, 3.0
+        return {"norm": scale * jnp.sqrt(sum(jnp.sum(x**2) for x in tree)), "n": shared + scale}
 
-    tree = [jnp.arange(2.0 * lanes).reshape(lanes, 2), jnp.ones((lanes, 2, 2))]
-    axes, given = (0, 0, None), (tree, jnp.arange(1.0, lanes + 1), jnp.float32(4))
-    ours, theirs = by_lane(norms, axes)(*given), jax.vmap(norms, axes)(*given)
+    tree = [jnp.arange(4.0 * lanes).reshape(2 * lanes, 2), jnp.ones((2 * lanes, 2, 2))]
+    axes, given = (0, 0, None), (tree, jnp.arange(1.0, 2 * lanes + 1))
+    sizes = (lanes, lanes)
+    parts = [
+        over(lanes, norms, axes)(*part, jnp.float32(4))
+        for part in zip(*(split(x, sizes) for x in given), strict=True)
+    ]
+    ours, theirs = join(parts, sizes), jax.vmap(norms, axes)(*given, jnp.float32(4))
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
 @pytest.mark.parametrize("flat", [False, True])
 def test_pieces_of_segments_make_the_whole_and_new_pieces_the_new_whole(flat):
-    rules = [rule(True), rule(True), rule(False), rule(True)]
-    segments = Segments(rules, (2, 1, 2, 1), flat)
+    rules = [
+        rule(sees) for sees in (Sees.NUMBERS, Sees.NUMBERS, Sees.ARRAYS, Sees.AXES, Sees.NUMBERS)
+    ]
+    segments = Segments(rules, (2, 1, 2, 0, 1), flat)
     weights = [jnp.arange(24.0).reshape(6, 4), jnp.arange(36.0).reshape(6, 3, 2)]
     pieces = segments.pieces(weights)
-    assert [o for o, _ in pieces] == [0, 1, 2, 3]
-    moved = [jax.tree.map(lambda x, o=o: x + 100 * o, piece) for o, piece in pieces]
-    lanes = 100 * jnp.asarray([0.0, 0.0, 1.0, 2.0, 2.0, 3.0])
+    assert segments.rules == (0, 1, 2, 4)
+    assert [isinstance(piece, Flat) for piece in pieces] == [flat, flat, False, flat]
+    moved = [
+        jax.tree.map(lambda x, o=o: x + 100 * o, piece)
+        for o, piece in zip(segments.rules, pieces, strict=True)
+    ]
+    lanes = 100 * jnp.asarray([0.0, 0.0, 1.0, 2.0, 2.0, 4.0])
     expected = [w + lanes.reshape(6, *[1] * (w.ndim - 1)) for w in weights]
-    for whole, want in (([p for _, p in pieces], weights), (moved, expected)):
-        jax.tree.map(np.testing.assert_array_equal, segments.whole(whole, weights), want)
+    for parts, want in ((pieces, weights), (moved, expected)):
+        jax.tree.map(np.testing.assert_array_equal, segments.whole(parts), want)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ a rule across all tasks in one go compiles fewer kernels, but costs copies: meas
 
 Where segments are many, compiling their updates takes longer than anything else. There, a rule
 that treats all numbers alike gets a lane's weights as one vector: one kernel, not one for each
-array. With 48 optimizers and a net of 12 arrays it compiles in 20 s instead of 56 and runs 11 %
-faster; with 72 small segments in 20 s instead of 59, about as fast; with one segment it would run
-11 % slower for the sake of a second.
+array. With 48 optimizers and a net of 12 arrays a program compiles in 12 s instead of 32, about as
+fast; with 72 small segments in 10 s instead of 30; with one segment it would run 11 % slower for
+the sake of a second.
 
 `jax.vmap` keeps what lanes share unbatched, so the first layer of C lanes that read the same batch
 is one [batch, in] x [in, C * out] product, forward and in the weight gradient (`nn.products`).
@@ -18,13 +18,12 @@ is one [batch, in] x [in, C * out] product, forward and in the weight gradient (
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from nnlab import trees
-from nnlab.lanes.segments import Segments, join, of_flat, split
+from nnlab.lanes.segments import Segments, concatenate, of_flat, over, split
 from nnlab.lanes.stored import store, stored_rule, stored_task
 from nnlab.train.loop import State, Trainer, apply_updates, gradient, propose
 from nnlab.train.task import Numbers, Rule, Task
@@ -53,54 +52,53 @@ def lift(
 ) -> tuple[Callable[[tuple, tuple], State], Trainer]:
     """How `layout.lanes` runs of one seed begin and train; numbers are [lanes of the segment].
 
-    Params and stats are tuples with one tree per task, its leaves [lanes of the task, ...]; a
-    state's params are in stored order.
+    Params and stats are tuples with one tree per task, its leaves [lanes of the task, ...]. A state
+    keeps the params of each segment apart, where its rule updates them, in stored order; a settled
+    one has them as trees again.
     `for_tasks[a]` follows the lanes of task a; `for_rules[o]` the lanes of rule o, in the order of
     the tasks they belong to. `key` is the rules' own. With `flat`, rules that can take a lane's
     numbers as one vector do.
     """
     counts = layout.counts
     tasks, rules = tuple(map(stored_task, layout.tasks)), tuple(map(stored_rule, layout.rules))
-    task_numbers = [split(numbers, row) for numbers, row in zip(for_tasks, counts, strict=True)]
-    rule_numbers = [
-        split(numbers, [row[o] for row in counts]) for o, numbers in enumerate(for_rules)
-    ]
     segments = [Segments(rules, row, flat) for row in counts]
+    numbers = numbers_of_segments(segments, counts, for_tasks, for_rules)
 
     def init(params, stats):
-        params = tuple(jax.vmap(store)(tree) for tree in params)
-        memory = [
-            [
-                by_lane(rules[o].init, (0, 0, None))(w, rule_numbers[o][a], key)
-                for o, w in segment.pieces(params[a])
-            ]
-            for a, segment in enumerate(segments)
-        ]
-        return State(params, stats, memory)
+        weights, memory = [], []
+        for tree, segment, own in zip(params, segments, numbers, strict=True):
+            weights.append(segment.pieces(jax.vmap(store)(tree)))
+            memory.append(
+                [
+                    over(size, rules[o].init, (0, 0, None))(w, for_rule, key)
+                    for o, size, w, (_, for_rule) in zip(
+                        segment.rules, segment.sizes, weights[-1], own, strict=True
+                    )
+                ]
+            )
+        return State(weights, stats, memory)
 
     def step(state, x, y, moment):
         done = []
         for a, segment in enumerate(segments):
-            params, stats = state.params[a], state.stats[a]
+            params, stats = segment.whole(state.params[a]), state.stats[a]
             value, after, gradients = jax.vmap(gradient, in_axes=(None, 0, 0, None, None, 0, None))(
                 tasks[a], params, stats, x, y, for_tasks[a], moment.noise
             )
-            columns = segment.pieces(params), segment.pieces(gradients)
-            losses, kept = split(value, counts[a]), split(stats, counts[a])
-            moved, memory = [], []
-            for (o, w), (_, g), old in zip(*columns, state.memory[a], strict=True):
-                numbers = task_numbers[a][o], rule_numbers[o][a]
-                update, new = by_lane(
-                    propose, (None, None, 0, 0, 0, 0, 0, 0, None, None, None, None)
-                )(
-                    of_flat(tasks[a], params), rules[o], g, old, w, kept[o], numbers, losses[o],
-                    x, y, moment, key,
-                )  # fmt: skip
+            task, moved, memory = of_flat(tasks[a]), [], []
+            for o, size, g, old, w, kept, own, loss in zip(
+                segment.rules, segment.sizes, segment.pieces(gradients), state.memory[a],
+                state.params[a], split(stats, segment.sizes), numbers[a],
+                split(value, segment.sizes), strict=True,
+            ):  # fmt: skip
+                update, new = over(
+                    size, propose, (None, None, 0, 0, 0, 0, 0, 0, None, None, None, None)
+                )(task, rules[o], g, old, w, kept, own, loss, x, y, moment, key)
                 moved.append(apply_updates(w, update))
                 memory.append(new)
-            done.append((segment.whole(moved, params), after, memory, value))
-        params, stats, memory, values = zip(*done, strict=True)
-        return State(params, stats, list(memory)), jnp.concatenate(values)
+            done.append((moved, after, memory, value))
+        params, stats, memory, values = map(list, zip(*done, strict=True))
+        return State(params, tuple(stats), memory), jnp.concatenate(values)
 
     def each(functions, state, *batch):
         """A function of each task on its own lanes, which share the batch."""
@@ -111,7 +109,7 @@ def lift(
                 functions, state.params, state.stats, for_tasks, strict=True
             )
         ]
-        return join(columns)
+        return concatenate(columns)
 
     def measure(state, x, y):
         return each([task.measure for task in tasks], state, x, y)
@@ -128,41 +126,30 @@ def lift(
     return init, Trainer(step, partial(settle, rules, segments), measure, watch, observe, outputs)
 
 
-def by_lane(function: Callable[..., Any], axes: tuple[int | None, ...]) -> Callable[..., Any]:
-    """`jax.vmap`, but a single lane loses its axis and gets it back.
-
-    XLA sums the products of two [1, n] arrays 4 to 9 times as slowly as of two [n] on a CPU (jax
-    0.10), and a sweep over many optimizers has many segments of one lane.
-    """
-
-    def call(*arguments: Any) -> Any:
-        own = [x for x, axis in zip(arguments, axes, strict=True) if axis is not None]
-        if jax.tree.leaves(own)[0].shape[0] > 1:
-            return jax.vmap(function, axes)(*arguments)
-        alone = [
-            x if axis is None else trees.map(lambda a: a[0], x)
-            for x, axis in zip(arguments, axes, strict=True)
+def numbers_of_segments(
+    segments: Sequence[Segments],
+    counts: Sequence[Sequence[int]],
+    for_tasks: Sequence[Numbers],
+    for_rules: Sequence[Numbers],
+) -> list[list[tuple[Numbers, Numbers]]]:
+    """The task's and the rule's numbers of every segment of every task."""
+    columns = [split(numbers, [row[o] for row in counts]) for o, numbers in enumerate(for_rules)]
+    return [
+        [
+            (for_task, columns[o][a])
+            for o, for_task in zip(segment.rules, split(own, segment.sizes), strict=True)
         ]
-        return trees.map(lambda a: jnp.asarray(a)[None], function(*alone))
-
-    return call
+        for a, (segment, own) in enumerate(zip(segments, for_tasks, strict=True))
+    ]
 
 
 def settle(rules: Sequence[Rule], segments: Sequence[Segments], state: State) -> State:
-    """The state to evaluate: where a rule averages the weights of its lanes, with the averages."""
+    """The state to evaluate, its params one tree per task: a rule that averages, averaged."""
     done = []
     for segment, params, memory in zip(segments, state.params, state.memory, strict=True):
-        trained = segment.pieces(params)
-        averages = [
-            by_lane(rules[o].settle, (0, 0))(old, w)
-            for (o, w), old in zip(trained, memory, strict=True)
-        ]
-        if all(average is None for average in averages):
-            done.append(params)
-            continue
-        chosen = [
-            w if average is None else average
-            for (_, w), average in zip(trained, averages, strict=True)
-        ]
-        done.append(segment.whole(chosen, params))
+        chosen = []
+        for o, size, old, w in zip(segment.rules, segment.sizes, memory, params, strict=True):
+            average = over(size, rules[o].settle, (0, 0))(old, w)
+            chosen.append(w if average is None else average)
+        done.append(segment.whole(chosen))
     return state._replace(params=tuple(done))

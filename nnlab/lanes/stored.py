@@ -13,6 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from nnlab import trees
+from nnlab.optim.core import Sees
 from nnlab.train.task import Rule, Task
 from nnlab.types import PyTree
 
@@ -34,9 +35,9 @@ def stored_task(task: Task) -> Task:
 def stored_rule(rule: Rule) -> Rule:
     """The rule with gradients, parameters and updates in stored order.
 
-    A rule that treats all numbers alike has nothing to turn round.
+    A rule to which the axes of an array are alike has nothing to turn round.
     """
-    if rule.flat:
+    if rule.sees < Sees.AXES:
         return rule
 
     def init(params: Any, *rest: Any) -> Any:

@@ -7,6 +7,7 @@ from nnlab.optim.adam import adam, adamw, amsgrad, nadam, nadamw
 from nnlab.optim.adam_variants import acprop, adabelief, adamax, adamaxw, adan, adopt, radam, yogi
 from nnlab.optim.adaptive import adadelta, adagrad, rmsprop
 from nnlab.optim.averaging import ademamix, asgd, simplified_ademamix
+from nnlab.optim.core import Sees
 from nnlab.optim.dual import ftrl, madgrad
 from nnlab.optim.factored import adafactor, sm3
 from nnlab.optim.galore import galore
@@ -37,13 +38,12 @@ OPTIMIZERS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 """Every optimizer by name; the first sentence of its docstring says what it does."""
 
-SHAPED: frozenset[Callable[..., Any]] = frozenset({
-    adafactor, fromage, galore, lamb, lars, muon, novograd, shampoo, sm3, soap, sophia,
-})  # fmt: skip
-"""Optimizers that look at arrays one by one, or draw for each.
-
-All others treat the numbers of a tree alike, and may be given them as one vector.
-"""
+OPTIMIZERS_SEE: dict[Callable[..., Any], Sees] = (
+    dict.fromkeys(OPTIMIZERS.values(), Sees.NUMBERS)
+    | dict.fromkeys((adafactor, fromage, lamb, lars, novograd, sm3), Sees.ARRAYS)
+    | dict.fromkeys((galore, muon, shampoo, soap, sophia), Sees.AXES)
+)
+"""What each of them tells apart in a tree of weights."""
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "lbfgs": ("value", "grad", "value_fn"),
@@ -55,4 +55,4 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """What an optimizer asks for beside gradients and weights: key when made, the rest in update."""
 
-__all__ = ["NEEDS", "OPTIMIZERS", "SHAPED", "decoupled_weight_decay", "l2"]
+__all__ = ["NEEDS", "OPTIMIZERS", "OPTIMIZERS_SEE", "decoupled_weight_decay", "l2"]

@@ -17,7 +17,7 @@ from nnlab.optim.clipping import (
     clip_values,
     zero_nans,
 )
-from nnlab.optim.core import Constant, Rate, Steps, chain
+from nnlab.optim.core import Constant, Rate, Sees, Steps, chain
 from nnlab.optim.private import add_noise
 from nnlab.optim.schedule_free import schedule_free
 from nnlab.optim.transforms import (
@@ -106,7 +106,10 @@ TRANSFORMS: dict[str, Callable[..., Any]] = {
     },
 }  # fmt: skip
 """Everything that may stand around an optimizer, by name."""
-SHAPED_TRANSFORMS = frozenset(
-    TRANSFORMS[f.__name__] for f in (centralize, clip_adaptive, clip_block_rms, max_norm)
-)
-"""Those that look at the shapes of arrays."""
+TRANSFORMS_SEE: dict[Callable[..., Any], Sees] = dict.fromkeys(
+    TRANSFORMS.values(), Sees.NUMBERS
+) | {
+    TRANSFORMS["clip_block_rms"]: Sees.ARRAYS,
+    **{TRANSFORMS[f.__name__]: Sees.AXES for f in (centralize, clip_adaptive, max_norm)},
+}
+"""What each of them tells apart in a tree of weights."""

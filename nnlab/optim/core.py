@@ -19,6 +19,7 @@ gradients are real.
 """
 
 from collections.abc import Callable
+from enum import IntEnum
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -46,6 +47,17 @@ Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 def whole_steps(steps: Steps) -> Int[Array, ""]:
     """A number of steps as an integer array, rounded down."""
     return jnp.floor(jnp.asarray(steps)).astype(jnp.int32)
+
+
+class Sees(IntEnum):
+    """What an optimizer tells apart in a tree of weights; of several, the most counts."""
+
+    NUMBERS = 0
+    """Nothing: all numbers are treated alike, in whatever arrays they come."""
+    ARRAYS = 1
+    """Arrays, by their norms say; but a matrix turned round is treated alike."""
+    AXES = 2
+    """Rows from columns, or the places of single numbers."""
 
 
 class State(NamedTuple):

@@ -14,16 +14,15 @@ from nnlab.models.model import Problem, Settings
 from nnlab.models.pretraining import FROM_DATA
 from nnlab.nn.losses import LOSSES
 from nnlab.nn.metrics import accuracy
-from nnlab.optim import OPTIMIZERS, SHAPED
-from nnlab.optim.around import SHAPED_TRANSFORMS, TRANSFORMS
+from nnlab.optim import OPTIMIZERS_SEE
+from nnlab.optim.around import TRANSFORMS_SEE
+from nnlab.optim.core import Sees
 from nnlab.optim.transforms import l2
 from nnlab.sweeps.choices import hyperparameters, is_length, parameters
 from nnlab.sweeps.recipe import CONSTANT, Branch, Pairs, Recipe
 from nnlab.train.task import Rule, Task, minimise, rule, supervised
 from nnlab.types import Array, PRNGKey, Scalar
 
-BLIND = {*OPTIMIZERS.values(), *TRANSFORMS.values()} - SHAPED - SHAPED_TRANSFORMS
-"""Optimizers and transforms that treat all numbers of a tree alike; nobody else's are known to."""
 Cost = Callable[..., Scalar]
 """A loss of one example: (output, target, numbers) -> scalar."""
 
@@ -128,12 +127,13 @@ def build_rule(recipe: Recipe, schedules: Sequence[Branch], steps_per_epoch: int
         told = asked(around, {"key": key, "learning_rate": mine.get("learning_rate", 1.0)})
         return around(optimizer, **dict(fixed), **own(numbers, "transform"), **told)
 
-    return rule(transform, flat=not takes_arrays(recipe.rule))
+    return rule(transform, sees(recipe.rule))
 
 
-def takes_arrays(branches: tuple[Branch, Branch]) -> bool:
-    """Whether an optimizer and what stands around it must see weights array by array."""
-    return not {function for function, _ in branches} <= BLIND
+def sees(branches: tuple[Branch, Branch]) -> Sees:
+    """What an optimizer and what stands around it tell apart; a user's, as far as known, all."""
+    known = OPTIMIZERS_SEE | TRANSFORMS_SEE
+    return max(known.get(function, Sees.AXES) for function, _ in branches)
 
 
 def asked(function: Callable[..., Any], offers: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from nnlab.sweeps.build import (
     fill,
     numeric_defaults,
     schedule_numbers,
+    sees,
     start_settings,
-    takes_arrays,
 )
 from nnlab.sweeps.recipe import Branch, Recipe
 from nnlab.sweeps.record import NOTHING, Recording
@@ -207,7 +207,7 @@ def make_group(
             "leave it out, or train on an accelerator"
         )
     tasks = list(dict.fromkeys(r.task for r in recipes))
-    rules = sorted(dict.fromkeys(r.rule for r in recipes), key=takes_arrays)
+    rules = sorted(dict.fromkeys(r.rule for r in recipes), key=sees)
     members: list[list[list[int]]] = [[[] for _ in rules] for _ in tasks]
     for i, recipe in enumerate(recipes):
         members[tasks.index(recipe.task)][rules.index(recipe.rule)].append(i)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nnlab.optim.core import evaluated
+from nnlab.optim.core import Sees, evaluated
 from nnlab.types import Array, Float, Int, Params, PRNGKey, Scalar
 
 Numbers = dict[str, Any]
@@ -66,8 +66,8 @@ class Rule(NamedTuple):
     """update(gradients, memory, params, numbers, key, step, value, loss) -> (updates, memory)."""
     settle: Callable[[Any, Params], Params | None]
     """settle(memory, params): the weights to evaluate, or None where they are those trained."""
-    flat: bool = False
-    """Whether it may be given a tree's numbers as one vector (`trees.Flat`): fewer kernels."""
+    sees: Sees = Sees.AXES
+    """What it must be shown; a rule that sees numbers may be given a vector (`trees.Flat`)."""
 
 
 def supervised(
@@ -127,7 +127,7 @@ def minimise(
 
 def rule(
     transform: Callable[[Numbers, PRNGKey, Int[Array, ""]], optax.GradientTransformation],
-    flat: bool = False,
+    sees: Sees = Sees.AXES,
 ) -> Rule:
     """The rule of an optimizer given as (numbers, key, step) -> `optax.GradientTransformation`.
 
@@ -143,4 +143,4 @@ def rule(
         more = {"value": value, "grad": gradients, "value_fn": loss, "obj_fn": loss}
         return optimizer.update(gradients, memory, params, **more)
 
-    return Rule(init, update, evaluated, flat)
+    return Rule(init, update, evaluated, sees)
