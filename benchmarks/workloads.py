@@ -194,7 +194,7 @@ WORKLOADS = (
              optimizers=TWELVE),
     Workload("W5", "2c2d: 28x28, 5x5x32, pool, 5x5x64, pool, 1024, 10, batch 128, Adam",
              (7 * 7 * 64, 1024, 10), 128, 1, rates(1e-4, 1e-3, 4), lanes=(4,), alone=1,
-             examples=256, channels=(32, 64), side=28, held_out=32),
+             examples=768, channels=(32, 64), side=28, held_out=32),
     Workload("W6", "W3's net with batch norm and dropout .2 after each hidden layer", DEEP, 100, 1,
              rates(1e-4, 1e-2, 64), lanes=(16, 64), examples=5000, held_out=250,
              batch_norm=True, dropout=0.2),

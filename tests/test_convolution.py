@@ -77,21 +77,38 @@ def test_convolution_is_the_sum_over_taps_plus_the_bias():
     np.testing.assert_allclose(found, y, **NEAR)
 
 
-@pytest.mark.parametrize("shared", [True, False], ids=["shared images", "own images"])
+OWN = {"shared images": (None, 0), "shared kernel": (0, None), "nothing shared": (0, 0)}
+
+
+@pytest.mark.parametrize("axes", OWN.values(), ids=OWN)
 @pytest.mark.parametrize("features", [2, 8])
-def test_lifted_convolutions_equal_separate_ones_with_their_gradients(shared, features):
-    x = normal(*(() if shared else (3,)), 2, 6, 5, 4).astype(jnp.float32)
-    k = normal(3, 3, 3, 2, features).astype(jnp.float32)
+def test_lifted_convolutions_equal_separate_ones_with_their_gradients(axes, features):
+    shapes = (2, 6, 5, 4), (3, 3, 2, features)
+    x, k = (
+        normal(*(() if axis is None else (3,)), *shape).astype(jnp.float32)
+        for axis, shape in zip(axes, shapes, strict=True)
+    )
 
     def loss(x, k):
         return jnp.sum(jnp.sin(conv2d(x, k)))
 
-    axes = (None if shared else 0, 0)
-    both = quick(jax.vmap(jax.value_and_grad(loss, (0, 1)), axes))(x, k)
-    alone = quick(jax.value_and_grad(loss, (0, 1)))
+    def curved(x, k):
+        gradient = jax.grad(loss, (0, 1))
+        return gradient(x, k), jax.jvp(gradient, (x, k), (x, k))[1]
+
+    lifted = quick(jax.vmap(curved, axes))(x, k)
+    alone = quick(curved)
     for lane in range(3):
-        one = alone(x if shared else x[lane], k[lane])
-        jax.tree.map(lambda a, b, i=lane: np.testing.assert_allclose(a[i], b, **NEAR), both, one)
+        one = alone(*(a if axis is None else a[lane] for a, axis in zip((x, k), axes, strict=True)))
+        jax.tree.map(lambda a, b, i=lane: np.testing.assert_allclose(a[i], b, **NEAR), lifted, one)
+
+
+def test_lanes_of_lanes_equal_separate_convolutions():
+    x = normal(2, 3, 2, 6, 5, 4).astype(jnp.float32)
+    k = normal(2, 3, 3, 3, 2, 2).astype(jnp.float32)
+    found = quick(jax.vmap(jax.vmap(conv2d)))(x, k)
+    for i, j in np.ndindex(2, 3):
+        np.testing.assert_allclose(found[i, j], conv2d(x[i, j], k[i, j]), **NEAR)
 
 
 @pytest.mark.parametrize("features", [2, 8])

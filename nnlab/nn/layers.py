@@ -38,7 +38,7 @@ def dropout(key: PRNGKey, x: Float[Array, "*shape"], rate: Number) -> Float[Arra
         raise UsageError(f"a dropout rate of {rate} came; it is a drop probability: try 0.5")
     u = jax.random.uniform(key, x.shape, x.dtype)
     kept = jnp.where(rate < 1, 1 - rate, 1)  # at rate 1 nothing is kept: any divisor but 0 will do
-    return jnp.where(u >= rate, x / kept.astype(x.dtype), 0)
+    return jnp.where(u >= rate, x * (1 / kept).astype(x.dtype), 0)
 
 
 def running_init(features: int) -> Running:
@@ -61,13 +61,55 @@ def batch_norm_train(
     The biased v is used in both places, as in flax and keras; torch keeps v batch / (batch - 1) in
     the running variance and calls 1 - momentum momentum.  Source: Ioffe & Szegedy (2015), alg. 1.
     """
-    m = jnp.mean(x, axis=0)
-    v = jnp.mean(jnp.square(x - m[None, :]), axis=0)
+    m, v = moments(x)
     moved = Running(
         momentum * running.mean + (1 - momentum) * m,
         momentum * running.var + (1 - momentum) * v,
     )
-    return batch_norm_eval(x, scale, shift, Running(m, v), eps), moved
+    return normalise(x, scale, shift, eps), moved
+
+
+def moments(
+    x: Float[Array, "batch features"],
+) -> tuple[Float[Array, "features"], Float[Array, "features"]]:
+    """Mean and biased variance of each feature over the batch."""
+    m = jnp.mean(x, axis=0)
+    return m, jnp.mean(jnp.square(x - m[None, :]), axis=0)
+
+
+@jax.custom_jvp
+def normalise(
+    x: Float[Array, "batch features"],
+    scale: Float[Array, "features"],
+    shift: Float[Array, "features"],
+    eps: Number,
+) -> Float[Array, "batch features"]:
+    """Returns scale x_hat + shift with x_hat = (x - m) r, r = 1 / sqrt(v + eps), over the batch.
+
+    Its derivative is written by hand, scale r (dx - mean dx - x_hat mean(x_hat dx)) in x: the
+    gradient then needs two sums over the batch, which those of scale and shift need as well, where
+    the chain rule through m and v takes four.
+    """
+    return batch_norm_eval(x, scale, shift, Running(*moments(x)), eps)
+
+
+@normalise.defjvp
+def _(primals, tangents):
+    (x, scale, shift, eps), (dx, dscale, dshift, deps) = primals, tangents
+    m, v = moments(x)
+    r = jax.lax.rsqrt(v + eps)
+    x_hat = (x - m[None, :]) * r[None, :]
+    mean, along = jnp.mean(dx, axis=0), jnp.mean(x_hat * dx, axis=0)
+    through = scale * r
+    dy = (
+        through[None, :] * dx
+        - (through * mean)[None, :]
+        - x_hat * (through * along)[None, :]
+        + dscale[None, :] * x_hat
+        + dshift[None, :]
+        - (scale * (r * r * deps / 2))[None, :] * x_hat
+    )
+    return batch_norm_eval(x, scale, shift, Running(m, v), eps), dy
 
 
 def batch_norm_eval(
