@@ -222,3 +222,18 @@ def test_optimizers_that_ask_for_the_loss_or_a_key_mix_with_those_that_do_not():
     np.testing.assert_allclose(
         mixed.sel(optimizer="lbfgs", activation="relu"), alone, rtol=1e-3, atol=1e-4
     )
+
+
+def test_batch_norm_in_all_runs_needs_no_choice_and_trains_as_beside_runs_without_it():
+    def sweep(values):
+        axes = {"batch_norm": values, "learning_rate": [0.01, 0.1], "seed": [0]}
+        return nnlab.Sweep(nnlab.models.mlp([8]), blobs(), axes, epochs=2, batch_size=20)
+
+    always, mixed = sweep([True]), sweep([False, True])
+    assert [group.always for group in always.groups()] == [{"batch_norm"}]
+    assert [group.always for group in mixed.groups()] == [frozenset()]
+    ours, theirs = always.run(), mixed.run().sel(batch_norm=True)
+    for name in ("train_loss", "val_loss", "test_loss"):
+        np.testing.assert_allclose(
+            ours[name].values.squeeze(), theirs[name].values.squeeze(), rtol=1e-4
+        )

@@ -90,6 +90,33 @@ def test_batch_norm_ignores_the_scale_and_offset_of_its_input():
     np.testing.assert_allclose(normed(x, eps=0.0)[0], normed(7.0 * x - 3.0, eps=0.0)[0], atol=2e-5)
 
 
+def test_derivatives_of_batch_norm_are_those_of_its_formula_in_any_order_and_mode():
+    with jax.enable_x64(True):
+        draw = np.random.default_rng(1)
+        shapes = (9, 3), (3,), (3,), ()
+        primals, tangents = (tuple(jnp.asarray(draw.normal(size=n)) for n in shapes) for _ in "ab")
+        primals = (*primals[:3], jnp.asarray(0.3))
+
+        def formula(x, scale, shift, eps):
+            m = jnp.mean(x, 0)
+            v = jnp.mean((x - m[None]) ** 2, 0)
+            return (scale / jnp.sqrt(v + eps))[None] * (x - m[None]) + shift[None]
+
+        def ours(x, scale, shift, eps):
+            return batch_norm_train(x, scale, shift, running_init(3), 0.9, eps)[0]
+
+        def derivatives(f):
+            gradient = jax.grad(lambda *a: jnp.sum(jnp.sin(f(*a))), (0, 1, 2, 3))
+            ahead = jax.jvp(gradient, primals, tangents)[1]
+            back = jax.vjp(gradient, *primals)[1](tangents)
+            return jax.jvp(f, primals, tangents), gradient(*primals), ahead, back
+
+        found, expected = (jax.jit(lambda f=f: derivatives(f))() for f in (ours, formula))
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), found, expected
+        )
+
+
 def test_batch_norm_equals_flax_in_training_and_in_evaluation():
     x = 2.0 + 3.0 * rows(32, 5)
     module = flax.linen.BatchNorm(momentum=0.8, epsilon=1e-3)

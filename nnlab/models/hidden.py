@@ -71,7 +71,8 @@ def finish(
     x, moved = z + (bias[None, :] if z.ndim == 2 else bias[:, None, None, None]), ()
     if settings.batch_norm is not None:
         y, running = normalise(z, norms[i], stats[i], training=key is not None)
-        x, moved = jnp.where(settings.batch_norm, y, x), (running,)
+        moved = (running,)
+        x = y if settings.batch_norm is True else jnp.where(settings.batch_norm, y, x)
     x = activate(settings.activation, x)
     x = x if pool is None else pool(x)
     if settings.dropout is not None and key is not None:

@@ -21,7 +21,7 @@ class Settings(NamedTuple):
     dropout: Number | None = None
     """Probability of dropping a unit."""
     batch_norm: Flag | None = None
-    """Flag: True normalises, False passes through."""
+    """Flag: True normalises, False passes through; True itself, untraced, leaves the choice out."""
 
 
 class Start(Protocol):

@@ -66,7 +66,7 @@ def batch_norm_train(
         momentum * running.mean + (1 - momentum) * m,
         momentum * running.var + (1 - momentum) * v,
     )
-    return normalise(x, scale, shift, eps), moved
+    return normalise_batch(x, scale, shift, eps), moved
 
 
 def moments(
@@ -78,7 +78,7 @@ def moments(
 
 
 @jax.custom_jvp
-def normalise(
+def normalise_batch(
     x: Float[Array, "batch features"],
     scale: Float[Array, "features"],
     shift: Float[Array, "features"],
@@ -93,7 +93,7 @@ def normalise(
     return batch_norm_eval(x, scale, shift, Running(*moments(x)), eps)
 
 
-@normalise.defjvp
+@normalise_batch.defjvp
 def _(primals, tangents):
     (x, scale, shift, eps), (dx, dscale, dshift, deps) = primals, tangents
     m, v = moments(x)

@@ -36,14 +36,18 @@ def own(numbers: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     }
 
 
-def build_task(recipe: Recipe, classes: int) -> Task:
-    """The forward half of a recipe's segment: a problem's own loss, or a network's with a cost."""
+def build_task(recipe: Recipe, classes: int, always: frozenset[str] = frozenset()) -> Task:
+    """The forward half of a recipe's segment: a problem's own loss, or a network's with a cost.
+
+    The flags named by `always` are on in all its runs, whatever their numbers say.
+    """
+    on = dict.fromkeys(always, True)
     model = recipe.model
     if isinstance(model, Problem):
         return minimise(model.loss, model.measures)
 
     def apply(params, stats, x, numbers, key):
-        return model.apply(params, stats, x, run_settings(recipe, numbers), key)
+        return model.apply(params, stats, x, run_settings(recipe, {**numbers, **on}), key)
 
     cost = build_cost(recipe.loss, classes)
 

@@ -79,6 +79,12 @@ class Group:
     def batch_norm(self) -> bool:
         return "batch_norm" in self.for_tasks[0]
 
+    @property
+    def always(self) -> frozenset[str]:
+        """Flags that are on in all runs, so that a program need not choose."""
+        on = all(numbers.get("batch_norm") is True for numbers in self.for_tasks)
+        return frozenset({"batch_norm"}) if on else frozenset()
+
     def steps(self, data: Dataset) -> int:
         """Training steps of one run."""
         return self.plan.epochs * (len(data.train.y) // self.plan.batch_size)
@@ -90,7 +96,9 @@ class Group:
         first = [next(i for row in self.segments for i in row[o]) for o in range(self.columns)]
         return Layout(
             tasks=tuple(
-                self.recording.task(build_task(self.recipes[i], data.classes), self.recipes[i])
+                self.recording.task(
+                    build_task(self.recipes[i], data.classes, self.always), self.recipes[i]
+                )
                 for i in some
             ),
             rules=tuple(
