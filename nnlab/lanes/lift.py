@@ -8,9 +8,9 @@ a rule across all tasks in one go compiles fewer kernels, but costs copies: meas
 
 Where segments are many, compiling their updates takes longer than anything else. There, a rule
 that treats all numbers alike gets a lane's weights as one vector: one kernel, not one for each
-array. With 48 optimizers and a net of 12 arrays a program compiles in 12 s instead of 32, about as
-fast; with 72 small segments in 10 s instead of 30; with one segment it would run 11 % slower for
-the sake of a second.
+array. With 48 optimizers and a net of 12 arrays a program compiles in 12 s instead of 32 and runs
+2 % slower; with 72 small segments in 9 s instead of 30, 2 % slower; with one segment it would run
+11 % slower for the sake of a second.
 
 `jax.vmap` keeps what lanes share unbatched, so the first layer of C lanes that read the same batch
 is one [batch, in] x [in, C * out] product, forward and in the weight gradient (`nn.products`).
