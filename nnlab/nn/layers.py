@@ -38,7 +38,8 @@ def dropout(key: PRNGKey, x: Float[Array, "*shape"], rate: Number) -> Float[Arra
         raise UsageError(f"a dropout rate of {rate} came; it is a drop probability: try 0.5")
     u = jax.random.uniform(key, x.shape, x.dtype)
     kept = jnp.where(rate < 1, 1 - rate, 1)  # at rate 1 nothing is kept: any divisor but 0 will do
-    return jnp.where(u >= rate, x * (1 / kept).astype(x.dtype), 0)
+    factor = (1 / kept).astype(x.dtype)  # one division for all of x
+    return jnp.where(u >= rate, x * factor, 0)
 
 
 def running_init(features: int) -> Running:

@@ -41,10 +41,10 @@ def build_task(recipe: Recipe, classes: int, always: frozenset[str] = frozenset(
 
     The flags named by `always` are on in all its runs, whatever their numbers say.
     """
-    on = dict.fromkeys(always, True)
     model = recipe.model
     if isinstance(model, Problem):
         return minimise(model.loss, model.measures)
+    on = dict.fromkeys(always, True)
 
     def apply(params, stats, x, numbers, key):
         return model.apply(params, stats, x, run_settings(recipe, {**numbers, **on}), key)
@@ -135,7 +135,7 @@ def build_rule(recipe: Recipe, schedules: Sequence[Branch], steps_per_epoch: int
 
 
 def sees(branches: tuple[Branch, Branch]) -> Sees:
-    """What an optimizer and what stands around it tell apart; a user's, as far as known, all."""
+    """What an optimizer and what stands around it tell apart; a user's own is taken to see all."""
     known = OPTIMIZERS_SEE | TRANSFORMS_SEE
     return max(known.get(function, Sees.AXES) for function, _ in branches)
 
