@@ -13,6 +13,7 @@ from scipy.special import erf, expit
 
 from nnlab.errors import UsageError
 from nnlab.nn.activations import ACTIVATIONS, glu, maxout, rrelu, sparsemax
+from nnlab.nn.layers import batch_norm_train, running_init
 from nnlab.types import Number
 
 FAR = np.array([-1e4, -100.0, 0.0, 100.0, 1e4])
@@ -321,3 +322,24 @@ def test_maxout_refuses_pieces_that_do_not_divide_the_features(pieces):
 def test_glu_refuses_an_odd_number_of_features():
     with pytest.raises(UsageError, match="even number"):
         glu(jnp.zeros(5))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_compiling_what_stands_before_it_changes_no_gradient(name):
+    """XLA may compute an argument once for each use, and round each in its own way.
+
+    An activation that asks which of its arguments equals their maximum then loses gradient.
+    """
+    f = ACTIVATIONS[name]
+    x, g = np.random.default_rng(0).normal(size=(2, 4, 20, 100)).astype(np.float32)
+
+    def loss(x, scale, shift, g):
+        y = f(batch_norm_train(x, scale, shift, running_init(100))[0])
+        return jnp.sum(y * g[:, : y.shape[-1]])
+
+    gradient = jax.vmap(jax.value_and_grad(loss, argnums=(0, 1)))
+    scale, shift = 1 + 0.1 * x[:, 0], 0.1 * x[:, 1]
+    _, plain = gradient(x, scale, shift, g)
+    _, compiled = jax.jit(gradient)(x, scale, shift, g)
+    for a, b in zip(plain, compiled, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-3)

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from nnlab.errors import UsageError
 
@@ -35,12 +35,15 @@ def sparsemax(x: Features) -> Features:
     x = x - jax.lax.stop_gradient(jnp.max(x, axis=-1, keepdims=True))
     z = jax.lax.stop_gradient(jnp.flip(jnp.sort(x, axis=-1), axis=-1))
     k = jnp.arange(1, x.shape[-1] + 1).astype(x.dtype)
-    in_support = 1 + z * jnp.broadcast_to(k, z.shape) > jnp.cumsum(z, axis=-1)
-    smallest = jnp.min(jnp.where(in_support, z, jnp.inf), axis=-1, keepdims=True)
-    support = x >= smallest  # found without a gradient, so that no sort is differentiated
+    first = 1 + z * jnp.broadcast_to(k, z.shape) > jnp.cumsum(z, axis=-1)
+    support = x > level(z, first)  # found without a gradient: no sort is differentiated
+    return jnp.where(support, x - level(x, support), 0)
+
+
+def level(x: Features, support: Bool[Array, "*batch features"]) -> Float[Array, "*batch 1"]:
+    """The number tau for which the sum of x - tau over the support is 1."""
     size = jnp.sum(support, axis=-1, keepdims=True).astype(x.dtype)
-    tau = (jnp.sum(jnp.where(support, x, 0), axis=-1, keepdims=True) - 1) / size
-    return jnp.where(support, x - tau, 0)
+    return (jnp.sum(jnp.where(support, x, 0), axis=-1, keepdims=True) - 1) / size
 
 
 def maxout(x: Features, pieces: int = 2) -> Fewer:
@@ -53,7 +56,25 @@ def maxout(x: Features, pieces: int = 2) -> Fewer:
         raise UsageError(
             f"maxout of {pieces} pieces got {features} features; give it a multiple of the pieces"
         )
-    return jnp.max(x.reshape(*batch, features // pieces, pieces), axis=-1)
+    return largest(x.reshape(*batch, features // pieces, pieces))
+
+
+@jax.custom_jvp
+def largest(x: Float[Array, "*batch pieces"]) -> Float[Array, "*batch"]:
+    """The maximum along the last axis; its derivative is that of the number that won.
+
+    Never found as x == y, which fails where XLA computes x twice and rounds it differently: behind
+    batch norm, parts of the gradient were lost that way.
+    """
+    return jnp.max(x, axis=-1)
+
+
+@largest.defjvp
+def _(primals, tangents):
+    (x,), (dx,) = primals, tangents
+    winner = jnp.argmax(x, axis=-1, keepdims=True)
+    won = winner == jax.lax.broadcasted_iota(winner.dtype, x.shape, x.ndim - 1)
+    return largest(x), jnp.sum(jnp.where(won, dx, 0), axis=-1)
 
 
 def glu(x: Features) -> Fewer:
