@@ -3,13 +3,19 @@
 from itertools import product
 
 import numpy as np
+import pytest
 from engine import blobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnlab
 from nnlab.lanes.blocks import cut
+from nnlab.lanes.devices import devices
 from nnlab.lanes.lift import Layout
+from nnlab.lanes.program import Program
+from nnlab.sweeps.arrays import program_data
+from nnlab.sweeps.starts import Starts
+from nnlab.train.task import Kin, Task, unasked
 
 COUNTS = st.integers(1, 4).flatmap(
     lambda rules: st.lists(
@@ -56,3 +62,81 @@ def test_a_program_of_several_blocks_trains_as_one_of_one_block():
     cut_up = sweep.run(progress=False, lanes=2)
     for metric in ("train_loss", "val_loss", "test_loss"):
         np.testing.assert_allclose(cut_up[metric].values, whole[metric].values, rtol=2e-4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple),
+    st.integers(2, 4),
+    st.integers(1, 12),
+)
+def test_tasks_that_are_kin_are_cut_alike_each_for_itself(row, number, most):
+    def make(function):
+        return Task(unasked, unasked, kin=Kin(make, function))
+
+    tasks = (*(make(lambda i=i: i) for i in range(number)), Task(unasked, unasked))
+    rules = tuple(range(len(row)))
+    layout = Layout(tasks, rules, (row,) * len(tasks))  # type: ignore[arg-type]
+    blocks = cut(layout, most, sharing=True)
+    assert all(len(block.layout.tasks) == 1 for block in blocks)
+    assert [s.number for block in blocks for s in block.tasks] == sorted(
+        list(range(len(tasks))) * (len(blocks) // len(tasks))
+    )
+    shapes = [[b.layout.counts for b in blocks if b.tasks[0].number == a] for a in range(number)]
+    assert all(shape == shapes[0] for shape in shapes)
+    assert sum(block.layout.lanes for block in blocks) == layout.lanes
+    assert cut(layout, layout.lanes) == cut(layout, layout.lanes, sharing=False)
+    assert len(cut(layout, layout.lanes)) == 1, "where lanes need no blocks, none are made"
+
+
+KIN = (
+    {"activation": ["relu", "tanh", "silu"]},
+    {"activation": ["maxout", "glu", "softmax", "sparsemax"], "batch_norm": True},
+    {"activation": ["leaky_relu(0.1)", "prelu(0.3)", "gelu"], "dropout": 0.2, "weight_decay": 0.1},
+)
+
+
+@pytest.mark.parametrize("knobs", KIN)
+def test_activations_that_share_a_compiled_block_train_as_each_alone(knobs):
+    shared = {
+        "optimizer": ["sgd", "momentum"],
+        "learning_rate": [0.1, 0.03],
+        "seed": range(2),
+    } | {k: [v] for k, v in knobs.items() if k != "activation"}
+
+    def run(activations):
+        axes = shared | {"activation": activations}
+        return nnlab.Sweep(
+            nnlab.models.mlp([9, 7]), blobs(), axes, epochs=2, batch_size=20, record=["layers"]
+        ).run(progress=False)
+
+    together = run(knobs["activation"])
+    for activation in knobs["activation"]:
+        alone = run([activation])
+        for name in ("train_loss", "val_loss", "test_accuracy", "layer_std"):
+            ours, theirs = (
+                (result.recorded if name == "layer_std" else result.dataset)[name]
+                for result in (together, alone)
+            )
+            np.testing.assert_allclose(
+                ours.sel(activation=activation).values.squeeze(),
+                theirs.values.squeeze(),
+                rtol=1e-3,
+                atol=1e-4,
+                err_msg=f"{activation} {name}",
+            )
+
+
+def test_one_more_activation_compiles_no_further_network():
+    def products(activations):
+        axes = {"activation": activations, "optimizer": ["sgd", "adam"]}
+        sweep = nnlab.Sweep(nnlab.models.mlp([9, 7]), blobs(), axes, epochs=1, batch_size=20)
+        (group,) = sweep.groups()
+        data = program_data(sweep.data)
+        program = Program(group.plan, group.layout(sweep.data), data, devices(), group.together)
+        program.trace(group.outline(Starts(sweep.data, group.batch_norm)))
+        return program._lowered.as_text().count("dot_general")
+
+    assert products(["relu"]) > 5
+    assert products(["relu", "tanh", "elu"]) == products(["relu"])
+    assert products(["relu", "maxout"]) == 2 * products(["relu"]), "shapes of their own"

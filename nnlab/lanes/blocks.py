@@ -3,18 +3,24 @@
 A segment has a lane at least, so a chunk that mixes 48 optimizers has 48 lanes, often more than the
 caches hold. Neighbouring segments share a block, about as large as the caches like, and a block is
 trained to its end before the next begins. Blocks know nothing of each other.
+
+Blocks that differ in their activation alone are one compiled block, told which activation to
+compute (`nnlab.nn.choice`): XLA compiles 12 optimizers x 6 activations in 5 s instead of 10, and
+they run 0.93 to 0.95 times as fast.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from nnlab import trees
 from nnlab.lanes.lift import Layout
+from nnlab.nn.choice import Choice
 from nnlab.train.loop import Record
 from nnlab.train.task import Numbers
-from nnlab.types import PyTree
+from nnlab.types import Array, PyTree
 
 
 class Span(NamedTuple):
@@ -38,18 +44,39 @@ class Block(NamedTuple):
     rules: tuple[Span, ...]
 
 
-def cut(layout: Layout, most: int) -> list[Block]:
-    """The fewest blocks of about equal size and about `most` lanes, segments whole, in order."""
-    number = max(1, round(layout.lanes / most))
-    blocks: list[dict[tuple[int, int], int]] = [{} for _ in range(number)]
+def cut(layout: Layout, most: int, sharing: bool = False) -> list[Block]:
+    """The fewest blocks of about equal size and about `most` lanes, segments whole, in order.
+
+    With `sharing`, tasks that are kin and have as many lanes for each rule are cut alike, each for
+    itself, so that one compiled block can train all of them.
+    """
+    kinds = [
+        (task.kin.make, row) if sharing and task.kin is not None else None
+        for task, row in zip(layout.tasks, layout.counts, strict=True)
+    ]
+    parts: list[list[tuple[tuple[int, int], int]]] = []
+    alone = True
+    for a, (kind, row) in enumerate(zip(kinds, layout.counts, strict=True)):
+        before, alone = alone, kind is None or kinds.count(kind) == 1
+        if not (parts and before and alone):
+            parts.append([])
+        parts[-1] += [((a, o), count) for o, count in enumerate(row) if count]
+    return [block(layout, members) for part in parts for members in evenly(part, most)]
+
+
+def evenly(
+    segments: Sequence[tuple[tuple[int, int], int]], most: int
+) -> list[dict[tuple[int, int], int]]:
+    """Neighbouring segments, ((task, rule), lanes), in the fewest parts of about `most` lanes."""
+    lanes = sum(count for _, count in segments)
+    number = max(1, round(lanes / most))
+    parts: list[dict[tuple[int, int], int]] = [{} for _ in range(number)]
     before = 0
-    for a, row in enumerate(layout.counts):
-        for o, count in enumerate(row):
-            if count:
-                middle = (before + count / 2) / layout.lanes
-                blocks[int(middle * number)][a, o] = count
-                before += count
-    return [block(layout, members) for members in blocks if members]
+    for segment, count in segments:
+        middle = (before + count / 2) / lanes
+        parts[int(middle * number)][segment] = count
+        before += count
+    return [part for part in parts if part]
 
 
 def block(layout: Layout, members: dict[tuple[int, int], int]) -> Block:
@@ -83,23 +110,63 @@ def train_blocks(
     for_tasks: Sequence[Numbers],
     for_rules: Sequence[Numbers],
 ) -> Record:
-    """The chunk's record: train(layout, start, for_tasks, for_rules) of every block, joined."""
-    if len(blocks) == 1:
-        return train(blocks[0].layout, start, for_tasks, for_rules)
-    records = [
-        train(
-            layout,
+    """The chunk's record: train(layout, start, for_tasks, for_rules) of every block, joined.
+
+    Blocks that differ in their task's function alone run through one compiled block in turn.
+    """
+    given = [
+        (
             tuple(span.of(start) for span in tasks),
             tuple(span.of(for_tasks) for span in tasks),
             tuple(span.of(for_rules) for span in rules),
         )
-        for layout, tasks, rules in blocks
+        for _, tasks, rules in blocks
     ]
-    return joined(records)
+    records: dict[int, Record] = {}
+    for members in alike([b.layout for b in blocks], given):
+        found = in_turn(train, [blocks[i].layout for i in members], [given[i] for i in members])
+        records |= zip(members, found, strict=True)
+    return joined([records[i] for i in range(len(blocks))])
+
+
+def alike(layouts: Sequence[Layout], given: Sequence[PyTree]) -> list[list[int]]:
+    """The numbers of the blocks, those together that one compiled block can train."""
+    kinds: dict[Any, list[int]] = {}
+    for i, (layout, arguments) in enumerate(zip(layouts, given, strict=True)):
+        kin = layout.tasks[0].kin if len(layout.tasks) == 1 else None
+        leaves, structure = jax.tree.flatten(arguments)
+        shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+        rules = tuple(map(id, layout.rules))
+        kind = i if kin is None else (kin.make, rules, layout.counts, structure, shapes)
+        kinds.setdefault(kind, []).append(i)
+    return list(kinds.values())
+
+
+def in_turn(
+    train: Callable[[Layout, Any, Any, Any], Record],
+    layouts: Sequence[Layout],
+    given: Sequence[PyTree],
+) -> list[Record]:
+    """The records of blocks that are alike, trained one after the other by one compiled block."""
+    if len(layouts) == 1:
+        return [train(layouts[0], *given[0])]
+    kin = [kin for layout in layouts for kin in [layout.tasks[0].kin] if kin is not None]
+    functions = tuple(function for _, function in kin)
+
+    def one(arguments: tuple[Array, PyTree]) -> Record:
+        index, rest = arguments
+        task = kin[0].make(lambda numbers: Choice(functions, index, numbers))
+        return train(layouts[0]._replace(tasks=(task,)), *rest)
+
+    stacked = trees.map(lambda *leaves: jnp.stack(leaves), *given)
+    found = jax.lax.map(one, (jnp.arange(len(layouts)), stacked))
+    return [trees.map(lambda a, at=i: a[at], found) for i in range(len(layouts))]
 
 
 def joined(records: Sequence[Record]) -> Record:
     """Records of neighbouring lanes as one; the lanes are where `Record` says."""
+    if len(records) == 1:
+        return records[0]
 
     def join(parts: Sequence[PyTree], axis: int) -> Any:
         return trees.map(lambda *leaves: jnp.concatenate(leaves, axis=axis), *parts)

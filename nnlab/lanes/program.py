@@ -88,9 +88,10 @@ class Program:
         self.plan, self.layout, self.devices = plan, layout, list(devices)
         together = together or layout.lanes
         self._flat = are_many(layout.counts)
-        if self._flat and self.devices[0].platform == "cpu":
+        on_cpu = self.devices[0].platform == "cpu"
+        if self._flat and on_cpu:
             together = max(1, together // 4)
-        self._blocks = cut(layout, together)
+        self._blocks = cut(layout, together, sharing=on_cpu)
         mesh = mesh_of(devices)
         self._split = NamedSharding(mesh, PartitionSpec(AXIS))
         self._data = on_all(devices, data)

@@ -29,7 +29,8 @@ def stored_task(task: Task) -> Task:
     def of(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda params, *rest: function(store(params), *rest)
 
-    return Task(**{name: of(function) for name, function in task._asdict().items()})
+    functions: Any = {name: of(f) for name, f in task._asdict().items() if name != "kin"}
+    return Task(**functions)
 
 
 def stored_rule(rule: Rule) -> Rule:

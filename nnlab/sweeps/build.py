@@ -21,7 +21,7 @@ from nnlab.optim.transforms import l2
 from nnlab.sweeps.choices import hyperparameters, is_length, parameters
 from nnlab.sweeps.recipe import CONSTANT, Branch, Pairs, Recipe
 from nnlab.train.task import Rule, Task, minimise, rule, supervised
-from nnlab.types import Array, PRNGKey, Scalar
+from nnlab.types import Activation, Array, PRNGKey, Scalar
 
 Cost = Callable[..., Scalar]
 """A loss of one example: (output, target, numbers) -> scalar."""
@@ -36,10 +36,20 @@ def own(numbers: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     }
 
 
-def build_task(recipe: Recipe, classes: int, always: frozenset[str] = frozenset()) -> Task:
+Chosen = Callable[[Mapping[str, Any]], Activation | None]
+"""The activation of a run with these numbers; None where its model has none."""
+
+
+def build_task(
+    recipe: Recipe,
+    classes: int,
+    always: frozenset[str] = frozenset(),
+    activation: Chosen | None = None,
+) -> Task:
     """The forward half of a recipe's segment: a problem's own loss, or a network's with a cost.
 
-    The flags named by `always` are on in all its runs, whatever their numbers say.
+    The flags named by `always` are on in all its runs, whatever their numbers say; `activation`
+    stands in for the recipe's own.
     """
     model = recipe.model
     if isinstance(model, Problem):
@@ -47,7 +57,8 @@ def build_task(recipe: Recipe, classes: int, always: frozenset[str] = frozenset(
     on = dict.fromkeys(always, True)
 
     def apply(params, stats, x, numbers, key):
-        return model.apply(params, stats, x, run_settings(recipe, {**numbers, **on}), key)
+        settings = run_settings(recipe, {**numbers, **on}, activation)
+        return model.apply(params, stats, x, settings, key)
 
     cost = build_cost(recipe.loss, classes)
 
@@ -86,14 +97,26 @@ def build_cost(loss: Branch, classes: int) -> Cost:
     return cost
 
 
-def run_settings(recipe: Recipe, numbers: Mapping[str, Any]) -> Settings:
-    """What a model reads in a run whose task has these numbers."""
+def activation_of(recipe: Recipe) -> Chosen:
+    """A recipe's activation, which reads its numbers."""
     function, static = recipe.activation
+
+    def chosen(numbers: Mapping[str, Any]) -> Activation | None:
+        if function is None:
+            return None
+        return partial(function, **dict(static), **own(numbers, "activation"))
+
+    return chosen
+
+
+def run_settings(
+    recipe: Recipe, numbers: Mapping[str, Any], activation: Chosen | None = None
+) -> Settings:
+    """What a model reads in a run whose task has these numbers; `activation` as in `build_task`."""
     read = {k: numbers[k] for k in ("dropout", "batch_norm") if k in numbers}
-    if function is None:
-        return Settings(**read)
-    chosen = partial(function, **dict(static), **own(numbers, "activation"))
-    return Settings(activation=chosen, **read)
+    of_activation = {k: v for k, v in numbers.items() if k.startswith("activation.")}
+    chosen = (activation or activation_of(recipe))(of_activation)
+    return Settings(**read) if chosen is None else Settings(activation=chosen, **read)
 
 
 def start_settings(recipe: Recipe, batch_norm: bool) -> Settings:

@@ -1,6 +1,6 @@
 """Train the chunks that are not finished yet, one per device at a time.
 
-While a group trains, a thread compiles the next group's program.
+A thread compiles, while initial weights are drawn and while the group before trains.
 """
 
 import time
@@ -61,7 +61,9 @@ def execute(
             group, work = jobs.popleft()
             with memory_in_words(group):
                 ready = trace(group, work, data, arrays, devices)
-            coming.append((ready, compiler.submit(ready.program.compile)))
+                compiled = compiler.submit(ready.program.compile)
+                ready.chunks.extend(ready.stack(work[: len(devices)]))
+            coming.append((ready, compiled))
 
     try:
         meter.show("compiling")
@@ -97,7 +99,7 @@ Work = tuple[int, int, int]
 
 
 class Ready(NamedTuple):
-    """A group whose program is traced, with the chunks of its first round."""
+    """A group whose program is traced; `chunks` are those of its first round, once drawn."""
 
     group: Group
     work: Sequence[Work]
@@ -116,10 +118,9 @@ def trace(
 ) -> Ready:
     """Trace a group's program; `arrays` is the data on the devices."""
     program = Program(group.plan, group.layout(data), arrays, devices, group.together)
-    ready = Ready(group, work, program, Starts(data, group.batch_norm), [])
-    ready = ready._replace(chunks=ready.stack(work[: len(devices)]))
-    program.trace(ready.chunks[0])
-    return ready
+    starts = Starts(data, group.batch_norm)
+    program.trace(group.outline(starts))
+    return Ready(group, work, program, starts, [])
 
 
 def train_group(

@@ -1,7 +1,8 @@
 """A group: the recipes that share one program, cut into chunks of one shape."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +19,8 @@ from nnlab.lanes.program import Chunk
 from nnlab.sweeps.arrays import outputs_of
 from nnlab.sweeps.axes import DEFAULTS
 from nnlab.sweeps.build import (
+    Chosen,
+    activation_of,
     build_rule,
     build_task,
     fill,
@@ -32,6 +35,7 @@ from nnlab.sweeps.rehearse import rehearse
 from nnlab.sweeps.starts import Starts
 from nnlab.train.keys import root
 from nnlab.train.loop import Plan
+from nnlab.train.task import Kin, Task
 from nnlab.types import Device, PyTree
 
 PARTS = ("dropout", "batch_norm", "label_smoothing", "l2")
@@ -94,19 +98,27 @@ class Group:
         per_epoch = len(data.train.y) // self.plan.batch_size
         some = [next(i for part in row for i in part) for row in self.segments]
         first = [next(i for row in self.segments for i in row[o]) for o in range(self.columns)]
+        makers: dict[Branch, Callable[[Chosen], Task]] = {}
+
+        def task(recipe: Recipe) -> Task:
+            """A segment's task, of which tasks of another activation are kin."""
+            activation = activation_of(recipe)
+            make = makers.setdefault(recipe.loss, partial(self.make_task, recipe, data.classes))
+            return make(activation)._replace(kin=Kin(make, activation))
+
         return Layout(
-            tasks=tuple(
-                self.recording.task(
-                    build_task(self.recipes[i], data.classes, self.always), self.recipes[i]
-                )
-                for i in some
-            ),
+            tasks=tuple(task(self.recipes[i]) for i in some),
             rules=tuple(
                 build_rule(self.recipes[i], kinds, per_epoch)
                 for i, kinds in zip(first, self.schedules, strict=True)
             ),
             counts=self.shape.counts,
         )
+
+    def make_task(self, recipe: Recipe, classes: int, activation: Chosen) -> Task:
+        """A recipe's task, with an activation in place of its own."""
+        task = build_task(recipe, classes, self.always, activation)
+        return self.recording.task(task, recipe, activation)
 
     @property
     def columns(self) -> int:
@@ -132,6 +144,28 @@ class Group:
 
     def chunk(self, config_chunk: int, seed_chunk: int, starts: Starts) -> Chunk:
         """The arrays with which one device trains a chunk."""
+        by_task, by_rule = self._members(config_chunk)
+        seeds = [self.seeds[place.position] for place in self.seeds_of(seed_chunk)]
+        start = tuple(
+            stack([stack([starts(self.recipes[i], s) for i in lanes]) for s in seeds])
+            for lanes in by_task
+        )
+        return self._chunk(seeds, start, by_task, by_rule)
+
+    def outline(self, starts: Starts) -> Chunk:
+        """A chunk of which no weight is drawn: shapes in their place, enough to trace a program."""
+        by_task, by_rule = self._members(0)
+        seeds = [self.seeds[place.position] for place in self.seeds_of(0)]
+
+        def of(lanes: list[int]) -> PyTree:
+            axes = len(seeds), len(lanes)
+            one = starts.outline(self.recipes[lanes[0]])
+            return trees.map(lambda a: jax.ShapeDtypeStruct((*axes, *a.shape), a.dtype), one)
+
+        return self._chunk(seeds, tuple(map(of, by_task)), by_task, by_rule)
+
+    def _members(self, config_chunk: int) -> tuple[list[list[int]], list[list[int]]]:
+        """The lanes of a chunk, positions in `recipes`: those of each task, and of each rule."""
         by_task: list[list[int]] = []
         by_rule: list[list[int]] = [[] for _ in range(self.columns)]
         for row, sizes in zip(self.segments, self.shape.counts, strict=True):
@@ -140,13 +174,18 @@ class Group:
                 lanes = [place.position for place in cut(members, config_chunk, size)]
                 by_task[-1] += lanes
                 by_rule[o] += lanes
-        seeds = [self.seeds[place.position] for place in self.seeds_of(seed_chunk)]
+        return by_task, by_rule
+
+    def _chunk(
+        self,
+        seeds: Sequence[int],
+        start: tuple[Any, ...],
+        by_task: list[list[int]],
+        by_rule: list[list[int]],
+    ) -> Chunk:
         return Chunk(
             seeds=np.array(seeds, np.uint32),
-            start=tuple(
-                stack([stack([starts(self.recipes[i], s) for i in lanes]) for s in seeds])
-                for lanes in by_task
-            ),
+            start=start,
             for_tasks=tuple(table([self.for_tasks[i] for i in lanes]) for lanes in by_task),
             for_rules=tuple(table([self.for_rules[i] for i in lanes]) for lanes in by_rule),
         )

@@ -19,7 +19,7 @@ from nnlab.errors import UsageError, unknown
 from nnlab.models.model import Network, Settings
 from nnlab.models.signals import LayerStatistics, Signal, layer_statistics, signals
 from nnlab.sweeps.axes import words
-from nnlab.sweeps.build import run_settings
+from nnlab.sweeps.build import Chosen, run_settings
 from nnlab.sweeps.recipe import Recipe
 from nnlab.sweeps.rehearse import blamed, came
 from nnlab.train.keys import root
@@ -99,14 +99,14 @@ class Recording:
         """A loop that measures and keeps what is asked for."""
         return plan._replace(keep=self.keep, fit=self.fit)
 
-    def task(self, task: Task, recipe: Recipe) -> Task:
-        """A task that observes what is to be recorded."""
+    def task(self, task: Task, recipe: Recipe, activation: Chosen | None = None) -> Task:
+        """A task that observes what is to be recorded; `activation` as in `build_task`."""
         model = recipe.model
         if not self.functions or not isinstance(model, Network):
             return task
 
         def observe(params, stats, x, y, numbers):
-            settings = run_settings(recipe, numbers)
+            settings = run_settings(recipe, numbers, activation)
             run = Snapshot(model, params, stats, x, y, settings)
             found: dict[str, Array] = {}
             for label, function in self.functions:

@@ -52,6 +52,13 @@ class Starts:
         self._bytes += size
         return drawn
 
+    def outline(self, recipe: Recipe) -> PyTree:
+        """Shapes and dtypes of a recipe's initial (params, stats)."""
+        settings, data = start_settings(recipe, self._batch_norm), self._data
+        return jax.eval_shape(
+            lambda key: recipe.model.start(key, data.shape, outputs_of(data), settings), root(0)
+        )
+
 
 def draw(recipe: Recipe, seed: int, data: Dataset, batch_norm: bool) -> PyTree:
     """The initial (params, stats) of one run, computed on the CPU's first device."""

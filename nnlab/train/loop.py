@@ -143,16 +143,17 @@ def train(
     def decode(x):
         return (x.astype(jnp.float32) - data.offset[None]) * data.scale[None]
 
-    def evaluate(settled, examples):
-        def measure(batch):
-            return trainer.measure(settled, decode(batch.x), batch.y)
+    @jax.jit  # traced once for all sets of a shape
+    def measure(settled, batch):
+        return trainer.measure(settled, decode(batch.x), batch.y)
 
+    def evaluate(settled, examples):
         def add(sums, batch):
-            values = measure(batch)
+            values = measure(settled, batch)
             return trees.map(lambda s, v: s + v @ batch.weight, sums, values), None
 
         first = trees.map(lambda a: a[0], examples)
-        shapes = jax.eval_shape(measure, first)
+        shapes = jax.eval_shape(measure, settled, first)
         zeros = trees.map(lambda s: jnp.zeros(s.shape[:-1], s.dtype), shapes)
         sums, _ = jax.lax.scan(add, zeros, examples)
         return trees.map(lambda s: s / jnp.sum(examples.weight), sums)

@@ -23,6 +23,14 @@ Apply = Callable[..., tuple[Array, Stats]]
 """apply(params, stats, x, numbers, key) -> (outputs, stats); key is None when not training."""
 
 
+class Kin(NamedTuple):
+    """Tasks of one `make` differ in one function: make(function) is the task."""
+
+    make: Callable[[Callable[..., Any]], "Task"]
+    function: Callable[..., Any]
+    """function(numbers) -> an array's function; arrays keep their shape, or lose as much of it."""
+
+
 def unasked(*_: Any) -> Any:
     """Nothing, at no cost."""
     return {}
@@ -41,6 +49,8 @@ class Task(NamedTuple):
     """What else is recorded of a batch as a whole."""
     outputs: Callable[[Params, Stats, Array, Numbers], Float[Array, "batch outputs"]] = unasked
     """What the model answers in evaluation mode; only a plan that keeps outputs asks."""
+    kin: Kin | None = None
+    """How other tasks of a program are related to this one, where they are."""
 
 
 Loss = Callable[[Params], Scalar]
