@@ -69,7 +69,7 @@ def finish(
     Batch norm stands before the activation (Ioffe & Szegedy, 2015), dropout behind everything.
     The norm's shift takes the place of the bias, whose gradient would be rounding noise.
     """
-    shift, moved = bias[None, :] if z.ndim == 2 else bias[:, None, None, None], ()
+    shift, moved = bias[None, :] if z.ndim == 2 else of_maps(bias, z), ()
     if settings.batch_norm is None:
         x = activate(settings.activation, z, shift)
     else:
@@ -81,6 +81,16 @@ def finish(
     if settings.dropout is not None and key is not None:
         x = dropout(jax.random.fold_in(key, i), x, settings.dropout)
     return x, moved
+
+
+def of_maps(bias: Float[Array, " features"], z: Array) -> Float[Array, "features height width 1"]:
+    """A bias for every pixel of its map.
+
+    Its gradient is a sum over the batch, and then one over pixels. As one sum it takes XLA four
+    times as long on a CPU, hence the barrier, without which XLA makes it one.
+    """
+    pixels = jnp.broadcast_to(bias[:, None, None], z.shape[:-1])
+    return jax.lax.optimization_barrier(pixels)[..., None]
 
 
 def normalise(z: Array, norm: Norm, running: Running, training: bool) -> tuple[Array, Running]:
