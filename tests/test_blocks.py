@@ -140,3 +140,22 @@ def test_one_more_activation_compiles_no_further_network():
     assert products(["relu"]) > 5
     assert products(["relu", "tanh", "elu"]) == products(["relu"])
     assert products(["relu", "maxout"]) == 2 * products(["relu"]), "shapes of their own"
+
+
+def test_tasks_that_take_turns_get_a_block_s_lanes_each():
+    axes = {"learning_rate": nnlab.log_space(1e-3, 1e-1, 64)}
+
+    def lanes_of_a_task(activations):
+        made = nnlab.Sweep(nnlab.models.mlp([9]), blobs(), axes | {"activation": activations})
+        (group,) = made.groups()
+        assert {len(row) for row in group.shape.counts} == {1}
+        return group.shape.counts[0][0], group.shape.lanes
+
+    alone, _ = lanes_of_a_task(["relu"])
+    each, together = lanes_of_a_task(["relu", "tanh", "elu"])
+    assert each == alone
+    assert together == 3 * alone
+    (group,) = nnlab.Sweep(
+        nnlab.models.mlp([9]), blobs(), axes | {"activation": ["relu", "tanh", "elu"]}
+    ).groups(lanes=12)
+    assert group.shape.lanes == 12, "the user's word is kept"

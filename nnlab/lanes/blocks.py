@@ -20,7 +20,7 @@ from nnlab.lanes.lift import Layout
 from nnlab.nn.choice import Choice
 from nnlab.train.loop import Record
 from nnlab.train.task import Numbers
-from nnlab.types import Array, PyTree
+from nnlab.types import Array, Device, PyTree
 
 
 class Span(NamedTuple):
@@ -42,6 +42,14 @@ class Block(NamedTuple):
     layout: Layout
     tasks: tuple[Span, ...]
     rules: tuple[Span, ...]
+
+
+def takes_turns(device: Device) -> bool:
+    """Whether tasks that are kin take turns in one compiled block: on a CPU.
+
+    An accelerator wants all lanes at once.
+    """
+    return device.platform == "cpu"
 
 
 def cut(layout: Layout, most: int, sharing: bool = False) -> list[Block]:

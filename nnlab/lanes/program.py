@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nnlab import trees
-from nnlab.lanes.blocks import cut, train_blocks
+from nnlab.lanes.blocks import cut, takes_turns, train_blocks
 from nnlab.lanes.lift import Layout, lift
 from nnlab.lanes.segments import are_many
 from nnlab.train.keys import Stream, root, stream
@@ -88,10 +88,9 @@ class Program:
         self.plan, self.layout, self.devices = plan, layout, list(devices)
         together = together or layout.lanes
         self._flat = are_many(layout.counts)
-        on_cpu = self.devices[0].platform == "cpu"
-        if self._flat and on_cpu:
+        if self._flat and self.devices[0].platform == "cpu":
             together = max(1, together // 4)
-        self._blocks = cut(layout, together, sharing=on_cpu)
+        self._blocks = cut(layout, together, sharing=takes_turns(self.devices[0]))
         mesh = mesh_of(devices)
         self._split = NamedSharding(mesh, PartitionSpec(AXIS))
         self._data = on_all(devices, data)

@@ -1,5 +1,6 @@
 """A group: the recipes that share one program, cut into chunks of one shape."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ import numpy as np
 from nnlab import trees
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
+from nnlab.lanes.blocks import takes_turns
 from nnlab.lanes.devices import cache_bytes, memory
 from nnlab.lanes.lift import Layout
 from nnlab.lanes.planner import COPIES, Shape, shape_chunks, target_lanes
@@ -290,12 +292,21 @@ def make_group(
     parameters, activations = footprint(recipes[0], for_tasks[0], data)
     target = lanes or target_lanes(parameters, activations, memory(devices), cache_bytes(devices))
     counts = [[len(part) for part in row] for row in segments]
-    shape = shape_chunks(counts, len(seeds), target, len(devices), exact=lanes is not None)
+    alike = most_alike([(loss, *row) for (_, loss), row in zip(tasks, counts, strict=True)])
+    in_turn = alike if lanes is None and takes_turns(devices[0]) else 1
+    shape = shape_chunks(
+        counts, len(seeds), in_turn * target, len(devices), exact=lanes is not None
+    )
     refuse_too_large(shape.lanes, parameters, memory(devices))
     return Group(
         tuple(recipes), tuple(ids), segments, tuple(for_tasks), tuple(for_rules),
         tuple(schedules), tuple(seeds), shape, max(1, target // shape.seeds), parameters,
     )  # fmt: skip
+
+
+def most_alike(kinds: Sequence[Any]) -> int:
+    """How many of the things are of the commonest kind."""
+    return Counter(kinds).most_common(1)[0][1]
 
 
 def footprint(recipe: Recipe, numbers: dict[str, Any], data: Dataset) -> tuple[int, int]:
