@@ -28,7 +28,8 @@ COUNTS = st.integers(1, 4).flatmap(
 @given(COUNTS.filter(lambda rows: sum(map(sum, rows)) > 0), st.integers(1, 20))
 def test_every_lane_is_in_one_block_in_order_with_its_own_task_and_rule(counts, most):
     tasks, rules = range(len(counts)), range(len(counts[0]))
-    blocks = cut(Layout(tuple(tasks), tuple(rules), tuple(map(tuple, counts))), most)  # type: ignore[arg-type]
+    strangers = tuple(Task(unasked, unasked) for _ in tasks)
+    blocks = cut(Layout(strangers, tuple(rules), tuple(map(tuple, counts))), most)  # type: ignore[arg-type]
     assert sum(block.layout.lanes for block in blocks) == sum(map(sum, counts))
     assert len(blocks) <= max(1, round(sum(map(sum, counts)) / most))
     of_tasks = [(a, o, i) for a, o in product(tasks, rules) for i in range(counts[a][o])]
@@ -77,7 +78,7 @@ def test_tasks_that_are_kin_are_cut_alike_each_for_itself(row, number, most):
     tasks = (*(make(lambda i=i: i) for i in range(number)), Task(unasked, unasked))
     rules = tuple(range(len(row)))
     layout = Layout(tasks, rules, (row,) * len(tasks))  # type: ignore[arg-type]
-    blocks = cut(layout, most, sharing=True)
+    blocks = cut(layout, most)
     assert all(len(block.layout.tasks) == 1 for block in blocks)
     assert [s.number for block in blocks for s in block.tasks] == sorted(
         list(range(len(tasks))) * (len(blocks) // len(tasks))
@@ -85,8 +86,8 @@ def test_tasks_that_are_kin_are_cut_alike_each_for_itself(row, number, most):
     shapes = [[b.layout.counts for b in blocks if b.tasks[0].number == a] for a in range(number)]
     assert all(shape == shapes[0] for shape in shapes)
     assert sum(block.layout.lanes for block in blocks) == layout.lanes
-    assert cut(layout, layout.lanes) == cut(layout, layout.lanes, sharing=False)
-    assert len(cut(layout, layout.lanes)) == 1, "where lanes need no blocks, none are made"
+    strangers = layout._replace(tasks=tuple(task._replace(kin=None) for task in tasks))
+    assert len(cut(strangers, layout.lanes)) == 1, "where lanes need no blocks, none are made"
 
 
 KIN = (
@@ -159,3 +160,22 @@ def test_tasks_that_take_turns_get_a_block_s_lanes_each():
         nnlab.models.mlp([9]), blobs(), axes | {"activation": ["relu", "tanh", "elu"]}
     ).groups(lanes=12)
     assert group.shape.lanes == 12, "the user's word is kept"
+
+
+def test_long_training_of_many_segments_is_worth_a_longer_compilation():
+    def in_turn(epochs, optimizers):
+        axes = {
+            "activation": ["relu", "tanh", "elu", "silu", "gelu"],
+            "optimizer": optimizers,
+            "learning_rate": nnlab.log_space(1e-3, 1e-1, 8),
+        }
+        sweep = nnlab.Sweep(nnlab.models.mlp([100, 100]), blobs(), axes, epochs=epochs)
+        (group,) = sweep.groups()
+        kin = [task.kin for task in group.layout(sweep.data).tasks]
+        assert [k is not None for k in kin] == [group.in_turn] * 5
+        return group.in_turn
+
+    many = ["sgd", "momentum", "adam", "rmsprop", "nadam", "adamax"]
+    assert in_turn(1, many)
+    assert not in_turn(100_000, many)
+    assert in_turn(100_000, many[:1]), "a few segments run as fast"

@@ -79,6 +79,27 @@ def test_numbers_of_lanes_have_gradients_too():
     np.testing.assert_allclose(found[1], np.minimum(Z, 0).sum((1, 2)), rtol=1e-5)
 
 
+def test_lanes_may_lie_on_any_axis_and_share_what_they_like():
+    """As a plain activation's would, gradients and tangents too."""
+    z = jnp.asarray(np.moveaxis(Z, 0, 1))
+
+    def ours(z, shift, g):
+        y, back = jax.vjp(lambda z, s: chosen(NAMES, jnp.int32(2), {}).shifted(z, s), z, shift)
+        return y, back(g), jax.jvp(lambda z: chosen(NAMES, jnp.int32(4), {})(z), (z,), (g,))[1]
+
+    def alone(z, shift, g):
+        y, back = jax.vjp(lambda z, s: ACTIVATIONS["silu"](z + s), z, shift)
+        return y, back(g), jax.jvp(ACTIVATIONS["softmax"], (z,), (g,))[1]
+
+    for axes in ((1, None, None), (1, 0, 0), (None, 0, 1), (None, None, 2), (2, None, 0)):
+        arrays = [
+            x if at is None else jnp.stack([x * (k + 1) for k in range(3)], axis=at)
+            for x, at in zip((z[:, 0], SHIFT[0], G[0]), axes, strict=True)
+        ]
+        found, expected = (jax.jit(jax.vmap(f, in_axes=axes))(*arrays) for f in (ours, alone))
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), found, expected)
+
+
 def test_lanes_may_choose_for_themselves():
     def slope(index, z):
         return jax.grad(lambda z: jnp.sum(chosen(("relu", "tanh"), index, {})(z)))(z)

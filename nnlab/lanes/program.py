@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nnlab import trees
-from nnlab.lanes.blocks import cut, takes_turns, train_blocks
+from nnlab.lanes.blocks import cut, train_blocks
 from nnlab.lanes.lift import Layout, lift
 from nnlab.lanes.segments import are_many
 from nnlab.train.keys import Stream, root, stream
@@ -90,7 +90,7 @@ class Program:
         self._flat = are_many(layout.counts)
         if self._flat and self.devices[0].platform == "cpu":
             together = max(1, together // 4)
-        self._blocks = cut(layout, together, sharing=takes_turns(self.devices[0]))
+        self._blocks = cut(layout, together)
         mesh = mesh_of(devices)
         self._split = NamedSharding(mesh, PartitionSpec(AXIS))
         self._data = on_all(devices, data)

@@ -58,7 +58,7 @@ def fingerprint(group: Group, data: Dataset) -> str:
     kinds = {(r.task, r.rule, r.schedule) for r in group.recipes}
     facts = (
         words(group.recipes[0].model), group.plan.batch_size, group.plan.precision,
-        sorted(map(words, kinds)), group.shape.counts, group.shape.seeds,
+        sorted(map(words, kinds)), group.shape.counts, group.shape.seeds, group.in_turn,
         sorted(group.for_tasks[0]), data.shape, len(data.train.y), len(data.valid.y),
         describe(), jax.__version__,
     )  # fmt: skip

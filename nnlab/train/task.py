@@ -50,7 +50,7 @@ class Task(NamedTuple):
     outputs: Callable[[Params, Stats, Array, Numbers], Float[Array, "batch outputs"]] = unasked
     """What the model answers in evaluation mode; only a plan that keeps outputs asks."""
     kin: Kin | None = None
-    """How other tasks of a program are related to this one, where they are."""
+    """Where tasks of a program that are related may take turns in what is compiled for one."""
 
 
 Loss = Callable[[Params], Scalar]
