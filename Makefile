@@ -20,7 +20,7 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: .venv/installed  # an hour on two cores: leave the machine alone meanwhile
+bench: .venv/installed  # 45 minutes on two cores: leave the machine alone meanwhile
 	$(BIN)/python -m benchmarks.side_by_side
 	$(BIN)/python -m benchmarks.all_optimizers --rounds 9
 	$(BIN)/python -m benchmarks.recording
