@@ -14,7 +14,6 @@ import jax.numpy as jnp
 from nnlab import trees
 from nnlab.errors import UsageError
 from nnlab.models.model import Settings
-from nnlab.nn.choice import Choice
 from nnlab.nn.layers import Running, batch_norm_eval, batch_norm_train, dropout, running_init
 from nnlab.types import Activation, Array, Float, PRNGKey
 
@@ -70,13 +69,12 @@ def finish(
     The norm's shift takes the place of the bias, whose gradient would be rounding noise.
     """
     shift, moved = bias[None, :] if z.ndim == 2 else of_maps(bias, z), ()
-    if settings.batch_norm is None:
-        x = activate(settings.activation, z, shift)
-    else:
+    x = z + shift
+    if settings.batch_norm is not None:
         y, running = normalise(z, norms[i], stats[i], training=key is not None)
         moved = (running,)
-        x = y if settings.batch_norm is True else jnp.where(settings.batch_norm, y, z + shift)
-        x = activate(settings.activation, x)
+        x = y if settings.batch_norm is True else jnp.where(settings.batch_norm, y, x)
+    x = activate(settings.activation, x)
     x = x if pool is None else pool(x)
     if settings.dropout is not None and key is not None:
         x = dropout(jax.random.fold_in(key, i), x, settings.dropout)
@@ -105,13 +103,10 @@ def normalise(z: Array, norm: Norm, running: Running, training: bool) -> tuple[A
     return batch_norm_eval(z, norm.scale, norm.shift, running), running
 
 
-def activate(activation: Activation, z: Array, shift: Array | None = None) -> Array:
-    """An activation of z + shift along the features."""
+def activate(activation: Activation, z: Array) -> Array:
+    """An activation along the features."""
     if z.ndim == 2 or elementwise(activation):
-        if shift is not None and isinstance(activation, Choice):
-            return activation.shifted(z, shift)
-        return activation(z if shift is None else z + shift)
-    z = z if shift is None else z + shift
+        return activation(z)
     return jnp.moveaxis(activation(jnp.moveaxis(z, 0, -1)), -1, 0)
 
 

@@ -2,8 +2,9 @@
 
 A program that trains the lanes of one activation after those of another needs one compiled network
 for all of them. `lax.switch` alone would do, but its gradient keeps what every branch's gradient
-might need. Here a gradient begins with the activation's input again: on two cores, 12 optimizers x
-6 activations then train 1.13 times as fast.
+might need. Here a gradient begins with the activation's input again. (Under `jax.checkpoint`,
+`lax.switch` computes its branch twice: on two cores 12 optimizers x 6 activations train 1.13 times
+as fast this way.)
 
 The derivative is a primitive, linear in the tangents, and its transpose another, so that a choice
 can be differentiated in any order and mode.
@@ -11,7 +12,7 @@ can be differentiated in any order and mode.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial, reduce
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -37,28 +38,17 @@ class Choice:
 
     def __call__(self, x: Array, /) -> Array:
         """f(x)."""
-        return self._choose(x)
-
-    def shifted(self, z: Array, shift: Array) -> Array:
-        """f(z + shift), the sum computed where f is: z is read once."""
-        return self._choose(z, shift)
-
-    def _choose(self, *terms: Array) -> Array:
-        values = list(map(jnp.asarray, self.numbers.values()))
-        names = tuple(self.numbers)
-        functions = tuple(of_terms(make, len(terms), names) for make in self.functions)
-        return choose(functions, self.index, *terms, *values)
+        names, values = tuple(self.numbers), map(jnp.asarray, self.numbers.values())
+        functions = tuple(of_numbers(make, names) for make in self.functions)
+        return choose(functions, self.index, x, *values)
 
 
 @lru_cache(maxsize=1024)  # the same function for every layer: jax traces it once for a shape
-def of_terms(
-    make: Callable[[Mapping[str, Any]], Activation], terms: int, names: tuple[str, ...]
-) -> Function:
-    """The activation of a sum of terms, its numbers following them."""
+def of_numbers(make: Callable[[Mapping[str, Any]], Activation], names: tuple[str, ...]) -> Function:
+    """The activation, its numbers following its argument."""
 
-    def function(*arrays: Array) -> Array:
-        numbers = dict(zip(names, arrays[terms:], strict=True))
-        return make(numbers)(reduce(jnp.add, arrays[:terms]))
+    def function(x: Array, *values: Array) -> Array:
+        return make(dict(zip(names, values, strict=True)))(x)
 
     return jax.jit(function)
 

@@ -18,7 +18,6 @@ from nnlab.lanes.lift import Layout
 from nnlab.lanes.planner import COPIES, Shape, shape_chunks, target_lanes
 from nnlab.lanes.program import Chunk
 from nnlab.lanes.segments import are_many
-from nnlab.sweeps.arrays import outputs_of
 from nnlab.sweeps.axes import DEFAULTS
 from nnlab.sweeps.build import (
     Chosen,
@@ -29,7 +28,6 @@ from nnlab.sweeps.build import (
     numeric_defaults,
     schedule_numbers,
     sees,
-    start_settings,
 )
 from nnlab.sweeps.recipe import Branch, Recipe
 from nnlab.sweeps.record import NOTHING, Recording
@@ -324,10 +322,7 @@ def most_alike(kinds: Sequence[Any]) -> int:
 def footprint(recipe: Recipe, numbers: dict[str, Any], data: Dataset) -> tuple[int, int]:
     """Bytes of one lane: its parameters, and everything its forward pass computes on a batch."""
     classes = data.classes
-    settings = start_settings(recipe, "batch_norm" in numbers)
-    params, stats = jax.eval_shape(
-        lambda key: recipe.model.start(key, data.shape, outputs_of(data), settings), root(0)
-    )
+    params, stats = Starts(data, "batch_norm" in numbers).outline(recipe)
     x = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.shape), jnp.float32)
     y = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.train.y.shape[1:]), data.train.y.dtype)
     task = build_task(recipe, classes)
