@@ -140,7 +140,7 @@ def test_one_more_activation_compiles_no_further_network():
 
     assert products(["relu"]) > 5
     assert products(["relu", "tanh", "elu"]) == products(["relu"])
-    assert products(["relu", "maxout"]) == 2 * products(["relu"]), "shapes of their own"
+    assert products(["relu", "maxout"]) > products(["relu"]), "maxout has a network of its own"
 
 
 def test_tasks_that_take_turns_get_a_block_s_lanes_each():
@@ -162,20 +162,12 @@ def test_tasks_that_take_turns_get_a_block_s_lanes_each():
     assert group.shape.lanes == 12, "the user's word is kept"
 
 
-def test_long_training_of_many_segments_is_worth_a_longer_compilation():
-    def in_turn(epochs, optimizers):
-        axes = {
-            "activation": ["relu", "tanh", "elu", "silu", "gelu"],
-            "optimizer": optimizers,
-            "learning_rate": nnlab.log_space(1e-3, 1e-1, 8),
-        }
-        sweep = nnlab.Sweep(nnlab.models.mlp([100, 100]), blobs(), axes, epochs=epochs)
-        (group,) = sweep.groups()
-        kin = [task.kin for task in group.layout(sweep.data).tasks]
-        assert [k is not None for k in kin] == [group.in_turn] * 5
-        return group.in_turn
-
-    many = ["sgd", "momentum", "adam", "rmsprop", "nadam", "adamax"]
-    assert in_turn(1, many)
-    assert not in_turn(100_000, many)
-    assert in_turn(100_000, many[:1]), "a few segments run as fast"
+def test_only_elementwise_activations_take_turns():
+    axes = {"activation": ["relu", "softmax", "leaky_relu(0.2)", "maxout"]}
+    sweep = nnlab.Sweep(nnlab.models.mlp([9, 7]), blobs(), axes)
+    (group,) = sweep.groups()
+    kin = {
+        name: task.kin is not None
+        for name, task in zip(axes["activation"], group.layout(sweep.data).tasks, strict=True)
+    }
+    assert kin == {"relu": True, "softmax": False, "leaky_relu(0.2)": True, "maxout": False}

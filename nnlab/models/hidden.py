@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from nnlab import trees
 from nnlab.errors import UsageError
 from nnlab.models.model import Settings
+from nnlab.nn.elementwise import elementwise
 from nnlab.nn.layers import Running, batch_norm_eval, batch_norm_train, dropout, running_init
 from nnlab.types import Activation, Array, Float, PRNGKey
 
@@ -104,18 +105,10 @@ def normalise(z: Array, norm: Norm, running: Running, training: bool) -> tuple[A
 
 
 def activate(activation: Activation, z: Array) -> Array:
-    """An activation along the features."""
+    """An activation along the features, where it is not elementwise."""
     if z.ndim == 2 or elementwise(activation):
         return activation(z)
     return jnp.moveaxis(activation(jnp.moveaxis(z, 0, -1)), -1, 0)
-
-
-def elementwise(activation: Activation) -> bool:
-    """Whether an activation works on a single number; those along an axis do not."""
-    try:
-        return jax.eval_shape(activation, jax.ShapeDtypeStruct((), jnp.float32)).shape == ()
-    except Exception:  # whatever it says about a number without an axis
-        return False
 
 
 def inputs_per_output(activation: Activation) -> int:

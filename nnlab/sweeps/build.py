@@ -1,7 +1,7 @@
 """From recipes to what a program is built of: tasks, rules, and the numbers they read."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from numbers import Real
 from typing import Any
 
@@ -12,6 +12,7 @@ import optax
 from nnlab.errors import UsageError
 from nnlab.models.model import Problem, Settings
 from nnlab.models.pretraining import FROM_DATA
+from nnlab.nn.elementwise import elementwise
 from nnlab.nn.losses import LOSSES
 from nnlab.nn.metrics import accuracy
 from nnlab.optim import OPTIMIZERS_SEE
@@ -107,6 +108,13 @@ def activation_of(recipe: Recipe) -> Chosen:
         return partial(function, **dict(static), **own(numbers, "activation"))
 
     return chosen
+
+
+@lru_cache(maxsize=256)
+def takes_turns(recipe: Recipe) -> bool:
+    """Whether a recipe's activation may take turns with others in what is compiled for one."""
+    activation = activation_of(recipe)(dict(recipe.for_task))
+    return activation is not None and elementwise(activation)
 
 
 def run_settings(

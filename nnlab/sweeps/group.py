@@ -17,7 +17,6 @@ from nnlab.lanes.devices import cache_bytes, memory
 from nnlab.lanes.lift import Layout
 from nnlab.lanes.planner import COPIES, Shape, shape_chunks, target_lanes
 from nnlab.lanes.program import Chunk
-from nnlab.lanes.segments import are_many
 from nnlab.sweeps.axes import DEFAULTS
 from nnlab.sweeps.build import (
     Chosen,
@@ -28,6 +27,7 @@ from nnlab.sweeps.build import (
     numeric_defaults,
     schedule_numbers,
     sees,
+    takes_turns,
 )
 from nnlab.sweeps.recipe import Branch, Recipe
 from nnlab.sweeps.record import NOTHING, Recording
@@ -38,12 +38,6 @@ from nnlab.train.loop import Plan
 from nnlab.train.task import Kin, Task
 from nnlab.types import Device, PyTree
 
-LONG = 5e12
-"""So many operations a device are worth a longer compilation where segments are many.
-
-12 optimizers x 6 activations compile in 13 s instead of 6 where no activations share a block, and
-train 1.06 to 1.09 times as fast; these are about 100 s of training.
-"""
 PARTS = ("dropout", "batch_norm", "label_smoothing", "l2")
 """Numbers whose part is left out of a program when it is off in all of the program's runs."""
 
@@ -76,7 +70,7 @@ class Group:
     parameter_bytes: int
     """One lane's."""
     in_turn: bool = False
-    """Whether tasks that differ in their activation alone take turns in one compiled block."""
+    """Whether tasks that differ in their elementwise activation alone take turns in a block."""
     recording: Recording = NOTHING
 
     @property
@@ -112,7 +106,7 @@ class Group:
             """A segment's task, of which tasks of another activation are kin."""
             activation = activation_of(recipe)
             make = makers.setdefault(recipe.loss, partial(self.make_task, recipe, data.classes))
-            kin = Kin(make, activation) if self.in_turn else None
+            kin = Kin(make, activation) if self.in_turn and takes_turns(recipe) else None
             return make(activation)._replace(kin=kin)
 
         return Layout(
@@ -299,11 +293,11 @@ def make_group(
     parameters, activations = footprint(recipes[0], for_tasks[0], data)
     target = lanes or target_lanes(parameters, activations, memory(devices), cache_bytes(devices))
     counts = [[len(part) for part in row] for row in segments]
-    steps = plan.epochs * (len(data.train.y) // plan.batch_size)
-    operations = 6 * plan.batch_size * parameters / 4 * steps * len(recipes) * len(seeds)
-    long = are_many(counts) and operations > LONG * len(devices)
-    in_turn = devices[0].platform == "cpu" and not long  # an accelerator wants all lanes at once
-    alike = most_alike([(loss, *row) for (_, loss), row in zip(tasks, counts, strict=True)])
+    in_turn = devices[0].platform == "cpu"  # an accelerator wants all lanes at once
+    first = [recipes[next(i for part in row for i in part)] for row in segments]
+    alike = most_alike(
+        [(r.loss, *row) for r, row in zip(first, counts, strict=True) if takes_turns(r)]
+    )
     wide = target * alike if in_turn and lanes is None else target
     shape = shape_chunks(counts, len(seeds), wide, len(devices), exact=lanes is not None)
     refuse_too_large(shape.lanes, parameters, memory(devices))
@@ -315,8 +309,8 @@ def make_group(
 
 
 def most_alike(kinds: Sequence[Any]) -> int:
-    """How many of the things are of the commonest kind."""
-    return Counter(kinds).most_common(1)[0][1]
+    """How many of the things are of the commonest kind; 1 where there are none."""
+    return max(Counter(kinds).values(), default=1)
 
 
 def footprint(recipe: Recipe, numbers: dict[str, Any], data: Dataset) -> tuple[int, int]:

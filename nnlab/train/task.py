@@ -28,7 +28,7 @@ class Kin(NamedTuple):
 
     make: Callable[[Callable[..., Any]], "Task"]
     function: Callable[..., Any]
-    """function(numbers) -> an array's function; arrays keep their shape, or lose as much of it."""
+    """function(numbers) -> an elementwise function."""
 
 
 def unasked(*_: Any) -> Any:
