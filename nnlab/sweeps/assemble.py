@@ -1,17 +1,21 @@
-"""From finished chunks to one labelled data set."""
+"""From finished chunks to labelled data sets."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from nnlab.errors import UsageError
+from nnlab.models.signals import EDGES, PERCENTILES
 from nnlab.sweeps.axes import CONFIG
-from nnlab.sweeps.record import TARGETS
-from nnlab.sweeps.recorded import labelled, rooms
+from nnlab.sweeps.record import PREFIX, TARGETS
+from nnlab.sweeps.recorded import rooms
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.store import Store
+
+MIDDLES = np.round((EDGES[1:] + EDGES[:-1]) / 2, 6)
 
 
 def assemble(description: dict[str, Any], store: Store) -> Results:
@@ -103,3 +107,31 @@ def attributes(description: dict[str, Any], seconds: dict[str, float]) -> dict[s
         "compile_seconds": round(seconds["compile_seconds"], 3),
         **{name.replace(" ", "_"): value for name, value in description["made with"].items()},
     }
+
+
+def labelled(
+    described: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    targets: Mapping[str, np.ndarray],
+    dims: Sequence[str],
+    coordinates: Mapping[str, Any],
+) -> xr.Dataset:
+    """Recorded arrays [axes..., seed, own axes...] with the labels of all their axes.
+
+    Here the epoch counts from 0, the start. Beside kept outputs stand their targets.
+    """
+    found: dict[str, Any] = {
+        name: ((*dims, *v["dims"]), arrays[f"{PREFIX}{name}"]) for name, v in described.items()
+    }
+    sizes = {d: n for v in described.values() for d, n in zip(v["dims"], v["shape"], strict=True)}
+    labels = {
+        "epoch": range(sizes.get("epoch", 0)),
+        "layer": range(1, sizes.get("layer", 0) + 1),
+        "percentile": PERCENTILES,
+        "value": MIDDLES,
+    }
+    own = {d: np.asarray(labels[d]) for d in sizes if d in labels}
+    for name, y in targets.items():
+        rest = tuple(f"{name}_target_{i}" for i in range(1, y.ndim))
+        found[f"{name}_targets"] = ((f"{name}_example", *rest), y)
+    return xr.Dataset(found, {**coordinates, **own}) if found else xr.Dataset()

@@ -1,17 +1,15 @@
-"""What recorded arrays are: their axes and sizes before training, a labelled data set after."""
+"""What recorded arrays are: their axes and sizes, known before training."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-import xarray as xr
 
 from nnlab import trees
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
-from nnlab.models.signals import EDGES, PERCENTILES, LayerStatistics
+from nnlab.models.signals import LayerStatistics
 from nnlab.sweeps.arrays import outputs_of
 from nnlab.sweeps.axes import words
 from nnlab.sweeps.recipe import Recipe
@@ -28,7 +26,6 @@ DIMS = {f"layer_{name}": ("layer",) for name in LayerStatistics._fields} | {
     "layer_histogram": ("layer", "value"),
 }
 """What the axes of built-in arrays mean."""
-MIDDLES = np.round((EDGES[1:] + EDGES[:-1]) / 2, 6)
 
 
 class Variable(NamedTuple):
@@ -110,31 +107,3 @@ def longest(name: str, one: Variable, other: Variable) -> Variable:
 def rooms(described: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """The shape of each recorded array of a run, by its name in a chunk."""
     return {f"{PREFIX}{name}": tuple(v["shape"]) for name, v in described.items()}
-
-
-def labelled(
-    described: Mapping[str, Any],
-    arrays: Mapping[str, np.ndarray],
-    targets: Mapping[str, np.ndarray],
-    dims: Sequence[str],
-    coordinates: Mapping[str, Any],
-) -> xr.Dataset:
-    """Recorded arrays [axes..., seed, own axes...] with the labels of all their axes.
-
-    Here the epoch counts from 0, the start. Beside kept outputs stand their targets.
-    """
-    found: dict[str, Any] = {
-        name: ((*dims, *v["dims"]), arrays[f"{PREFIX}{name}"]) for name, v in described.items()
-    }
-    sizes = {d: n for v in described.values() for d, n in zip(v["dims"], v["shape"], strict=True)}
-    labels = {
-        "epoch": range(sizes.get("epoch", 0)),
-        "layer": range(1, sizes.get("layer", 0) + 1),
-        "percentile": PERCENTILES,
-        "value": MIDDLES,
-    }
-    own = {d: np.asarray(labels[d]) for d in sizes if d in labels}
-    for name, y in targets.items():
-        rest = tuple(f"{name}_target_{i}" for i in range(1, y.ndim))
-        found[f"{name}_targets"] = ((f"{name}_example", *rest), y)
-    return xr.Dataset(found, {**coordinates, **own}) if found else xr.Dataset()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnlab import trees
 from nnlab.data.dataset import Dataset
@@ -15,7 +15,6 @@ from nnlab.lanes.planner import COPIES
 from nnlab.models.mlp import mlp
 from nnlab.models.model import Model, Problem
 from nnlab.sweeps.arrays import outputs_of, program_data
-from nnlab.sweeps.assemble import assemble
 from nnlab.sweeps.axes import DEFAULTS, check_value, read_axes, whole, words
 from nnlab.sweeps.describe import describe_sweep, read_shapes
 from nnlab.sweeps.execute import execute
@@ -24,8 +23,10 @@ from nnlab.sweeps.group import Group, make_groups
 from nnlab.sweeps.predict import Prediction, predict
 from nnlab.sweeps.progress import Watch, bar
 from nnlab.sweeps.record import read_record
-from nnlab.sweeps.results import Results
 from nnlab.sweeps.store import Store
+
+if TYPE_CHECKING:
+    from nnlab.sweeps.results import Results
 
 MOST_LANES = 2**20
 
@@ -157,7 +158,7 @@ class Sweep:
         *,
         lanes: int | None = None,
         progress: bool | Watch = True,
-    ) -> Results:
+    ) -> "Results":
         """Train every run that is not finished yet and return the results.
 
         With `out`, every finished chunk is kept in that directory and running the same sweep again
@@ -181,13 +182,20 @@ class Sweep:
             groups = [replace(g, shape=shape) for g, shape in zip(groups, shapes, strict=True)]
         with bar() if progress is True else nullcontext(progress or None) as watch:
             execute(groups, self.data, store, devices(), watch)
-        return assemble(description, store)
+        return results(description, store)
 
 
-def load(directory: str | os.PathLike[str]) -> Results:
+def load(directory: str | os.PathLike[str]) -> "Results":
     """The results in a sweep's directory; runs that are not finished are NaN."""
     store = Store.existing(directory)
-    return assemble(store.description(), store)
+    return results(store.description(), store)
+
+
+def results(description: dict[str, Any], store: Store) -> "Results":
+    """A store's results, whose libraries (xarray, pandas) nothing needs before."""
+    from nnlab.sweeps.assemble import assemble
+
+    return assemble(description, store)
 
 
 def _check_model(model: Any) -> Model:
