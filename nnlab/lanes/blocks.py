@@ -10,6 +10,7 @@ times as fast.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +20,7 @@ from nnlab import trees
 from nnlab.lanes.lift import Layout
 from nnlab.nn.choice import Choice
 from nnlab.train.loop import Record
-from nnlab.train.task import Numbers
+from nnlab.train.task import Numbers, Task
 from nnlab.types import Array, PyTree
 
 
@@ -155,12 +156,32 @@ def in_turn(
 
     def one(arguments: tuple[Array, PyTree]) -> Record:
         index, rest = arguments
-        task = kin[0].make(lambda numbers: Choice(functions, index, numbers))
+        task = told(kin[0].make, functions, index)
         return train(layouts[0]._replace(tasks=(task,)), *rest)
 
     stacked = trees.map(lambda *leaves: jnp.stack(leaves), *given)
     found = jax.lax.map(one, (jnp.arange(len(layouts)), stacked))
     return [trees.map(lambda a, at=i: a[at], found) for i in range(len(layouts))]
+
+
+def told(make: Callable[..., Task], functions: tuple[Callable, ...], index: Array) -> Task:
+    """The task that computes functions[index]; blocks of the same kin share what jax traces."""
+    known = of_index(make, functions)
+    return Task(**{name: partial(function, index) for name, function in known.items()})
+
+
+@lru_cache(maxsize=64)
+def of_index(make: Callable[..., Task], functions: tuple[Callable, ...]) -> dict[str, Callable]:
+    """The parts of a task, told by their first argument which function to compute."""
+
+    def part(name: str) -> Callable[..., Any]:
+        def of(index: Array, *rest: Any) -> Any:
+            task = make(lambda numbers: Choice(functions, index, numbers))
+            return getattr(task, name)(*rest)
+
+        return jax.jit(of)
+
+    return {name: part(name) for name in Task._fields if name != "kin"}
 
 
 def joined(records: Sequence[Record]) -> Record:

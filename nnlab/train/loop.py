@@ -143,7 +143,6 @@ def train(
     def decode(x):
         return (x.astype(jnp.float32) - data.offset[None]) * data.scale[None]
 
-    @jax.jit  # traced once for all sets of a shape
     def measure(settled, batch):
         return trainer.measure(settled, decode(batch.x), batch.y)
 

@@ -104,7 +104,7 @@ def supervised(
     def outputs(params, stats, x, numbers):
         return apply(params, stats, x, numbers, None)[0]
 
-    return Task(loss, measure, outputs=outputs)
+    return Task(jax.jit(loss), jax.jit(measure), outputs=outputs)
 
 
 def minimise(
@@ -132,7 +132,7 @@ def minimise(
         del stats, numbers
         return {name: jnp.asarray(measure(params)) for name, measure in measures.items()}
 
-    return Task(train, measure, watch)
+    return Task(jax.jit(train), jax.jit(measure), watch)
 
 
 def rule(
