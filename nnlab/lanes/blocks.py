@@ -166,8 +166,8 @@ def in_turn(
 
 def told(make: Callable[..., Task], functions: tuple[Callable, ...], index: Array) -> Task:
     """The task that computes functions[index]; blocks of the same kin share what jax traces."""
-    known = of_index(make, functions)
-    return Task(**{name: partial(function, index) for name, function in known.items()})
+    parts: Any = {name: partial(part, index) for name, part in of_index(make, functions).items()}
+    return Task(**parts)
 
 
 @lru_cache(maxsize=64)

@@ -16,7 +16,7 @@ from nnlab.errors import UsageError
 from nnlab.lanes.devices import cache_bytes, memory
 from nnlab.lanes.lift import Layout
 from nnlab.lanes.planner import COPIES, Shape, shape_chunks, target_lanes
-from nnlab.lanes.program import Chunk
+from nnlab.lanes.program import Chunk, uncollected
 from nnlab.sweeps.axes import DEFAULTS
 from nnlab.sweeps.build import (
     Chosen,
@@ -216,6 +216,7 @@ def table(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
     }
 
 
+@uncollected()
 def make_groups(
     recipes: Sequence[Recipe],
     seeds: Sequence[int],

@@ -5,9 +5,6 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-
 
 class Status(NamedTuple):
     """A sweep in progress."""
@@ -31,6 +28,9 @@ def silent(status: Status) -> None:
 @contextmanager
 def bar():
     """A progress bar on the terminal's standard error; nothing if it is not a terminal."""
+    from rich.console import Console  # only who wants a bar waits for it
+    from rich.progress import BarColumn, Progress, TextColumn
+
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description:>9}"),

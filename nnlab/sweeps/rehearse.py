@@ -46,6 +46,8 @@ def rehearse(
     one step.
     """
     first: dict[Any, int] = {}
+    begun: dict[int, tuple[Any, Any]] = {}
+    tried: set[int] = set()
     for i, recipe in enumerate(recipes):
         chosen = [(kind, getattr(recipe, kind)) for kind in (*FORWARD, *BACKWARD)]
         for part in (*recipe.start, *chosen):
@@ -55,8 +57,11 @@ def rehearse(
         brought = function is not None and function not in OURS[kind]
         if kind in BACKWARD and not brought:
             continue
-        params, stats = start(recipe, "batch_norm" in for_tasks[i], data)
-        if i == 0 or (kind in FORWARD and brought):
+        if i not in begun:
+            begun[i] = start(recipe, "batch_norm" in for_tasks[i], data)
+        params, stats = begun[i]
+        if i not in tried and (i == 0 or (kind in FORWARD and brought)):
+            tried.add(i)
             trial = objective if isinstance(recipe.model, Problem) else forward
             trial(recipe, params, stats, for_tasks[i], data)
         if kind == "loss" and function is not None:
