@@ -4,9 +4,9 @@ python -m benchmarks.startup [--rounds 3] [--out FILE] [--quick]
 
 Everything happens in fresh processes, as a user's does. `import nnlab` loads names only, so what a
 first sweep needs is timed beside it. W4's first call, 12 optimizers x 6 activations, is timed from
-the interpreter's first line to the results; it trains two steps, so that what remains is importing,
-planning and compiling. Its compilation cache is a temporary folder: empty for the first process of
-a round, filled for the second.
+the interpreter's first line to the results, and to the moment when the first step is about to run.
+It trains two steps, so that what remains is importing, planning and compiling. Its compilation
+cache is a temporary folder: empty for the first process of a round, filled for the second.
 """
 
 import json
@@ -38,7 +38,14 @@ IMPORTS = {
 FIRST_CALL = """
 from benchmarks.peers.nnlab_engine import make_sweep
 from benchmarks.startup import two_steps
-found = make_sweep(two_steps({quick})).run(progress=False).dataset.attrs["compile_seconds"]
+from nnlab.lanes.program import Program
+train, before = Program.__call__, []
+def noted(program, chunks):
+    before.append(time.perf_counter() - began)
+    return train(program, chunks)
+Program.__call__ = noted
+results = make_sweep(two_steps({quick})).run(progress=False)
+found = results.dataset.attrs["compile_seconds"], before[0]
 """
 TIMED = """
 import time
@@ -73,7 +80,7 @@ def fresh(code: str, cache: str) -> tuple[float, Any]:
 def measure(rounds: int, quick: bool) -> dict[str, Any]:
     """Seconds of each import, and of W4's first call with a cold and a warm cache."""
     imports: dict[str, list[float]] = {name: [] for name in IMPORTS}
-    calls: dict[str, list[tuple[float, float]]] = {"cold": [], "warm": []}
+    calls: dict[str, list[tuple[float, float, float]]] = {"cold": [], "warm": []}
     first_call = FIRST_CALL.format(quick=quick)
     for r in range(rounds):
         command.say(f"round {r + 1} of {rounds}")
@@ -81,16 +88,15 @@ def measure(rounds: int, quick: bool) -> dict[str, Any]:
             for name, code in IMPORTS.items():
                 imports[name].append(fresh(code, cache)[0])
             for kind in calls:
-                calls[kind].append(fresh(first_call, cache))
+                seconds, (compiling, before) = fresh(first_call, cache)
+                calls[kind].append((seconds, before, compiling))
     ratios = [a / b for a, b in zip(imports["import nnlab"], imports["import jax"], strict=True)]
-    shares = [b[1] / a[1] for a, b in zip(calls["cold"], calls["warm"], strict=True)]
+    shares = [b[2] / a[2] for a, b in zip(calls["cold"], calls["warm"], strict=True)]
+    parts = ("seconds", "before the first step", "compile seconds")
     return {
         "imports": {name: spread(seconds) for name, seconds in imports.items()},
         "calls": {
-            kind: {
-                "seconds": spread([all_of_it for all_of_it, _ in found]),
-                "compile seconds": spread([compiling for _, compiling in found]),
-            }
+            kind: {part: spread([call[i] for call in found]) for i, part in enumerate(parts)}
             for kind, found in calls.items()
         },
         "nnlab over jax": spread(ratios),
@@ -109,12 +115,14 @@ def main(words: list[str] | None = None) -> None:
 
 def markdown(record: dict[str, Any]) -> str:
     """A row for each import and each call, and whether the two halves of the claim hold."""
-    head = ("in a fresh process", "seconds (least-most)", "of them compiling")
+    head = (
+        "in a fresh process", "seconds (least-most)", "before the first step", "of them compiling"
+    )  # fmt: skip
 
     def seconds(found: dict[str, float]) -> str:
         return "{median:.2f} ({least:.2f}-{most:.2f})".format(**found)
 
-    rows = [[name, seconds(found), ""] for name, found in record["imports"].items()]
+    rows = [[name, seconds(found), "", ""] for name, found in record["imports"].items()]
     rows += [
         [f"W4's first call, {kind} cache", *map(seconds, call.values())]
         for kind, call in record["calls"].items()
