@@ -67,6 +67,7 @@ def two_steps(quick: bool) -> Workload:
 def fresh(code: str, cache: str) -> tuple[float, Any]:
     """Seconds of some code in a new process with this compilation cache, and what it found."""
     environment = {**os.environ, "NNLAB_CACHE_DIR": cache}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # Python keeps its own compiled modules
     words = [sys.executable, "-c", TIMED.format(code=code)]
     done = subprocess.run(
         words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
