@@ -124,8 +124,10 @@ def train_blocks(
         for _, tasks, rules in blocks
     ]
     records: dict[int, Record] = {}
+    parts = lru_cache(parts_of)  # the same for all blocks of a kin, so that jax traces them once
     for members in alike([b.layout for b in blocks], given):
-        found = in_turn(train, [blocks[i].layout for i in members], [given[i] for i in members])
+        layouts = [blocks[i].layout for i in members]
+        found = in_turn(train, parts, layouts, [given[i] for i in members])
         records |= zip(members, found, strict=True)
     return joined([records[i] for i in range(len(blocks))])
 
@@ -145,6 +147,7 @@ def alike(layouts: Sequence[Layout], given: Sequence[PyTree]) -> list[list[int]]
 
 def in_turn(
     train: Callable[[Layout, Any, Any, Any], Record],
+    parts: Callable[..., dict[str, Callable]],
     layouts: Sequence[Layout],
     given: Sequence[PyTree],
 ) -> list[Record]:
@@ -156,7 +159,8 @@ def in_turn(
 
     def one(arguments: tuple[Array, PyTree]) -> Record:
         index, rest = arguments
-        task = told(kin[0].make, functions, index)
+        told: Any = {k: partial(f, index) for k, f in parts(kin[0].make, functions).items()}
+        task = Task(**told)
         return train(layouts[0]._replace(tasks=(task,)), *rest)
 
     stacked = trees.map(lambda *leaves: jnp.stack(leaves), *given)
@@ -164,15 +168,8 @@ def in_turn(
     return [trees.map(lambda a, at=i: a[at], found) for i in range(len(layouts))]
 
 
-def told(make: Callable[..., Task], functions: tuple[Callable, ...], index: Array) -> Task:
-    """The task that computes functions[index]; blocks of the same kin share what jax traces."""
-    parts: Any = {name: partial(part, index) for name, part in of_index(make, functions).items()}
-    return Task(**parts)
-
-
-@lru_cache(maxsize=64)
-def of_index(make: Callable[..., Task], functions: tuple[Callable, ...]) -> dict[str, Callable]:
-    """The parts of a task, told by their first argument which function to compute."""
+def parts_of(make: Callable[..., Task], functions: tuple[Callable, ...]) -> dict[str, Callable]:
+    """The parts of a task, told by their first argument which of its functions to compute."""
 
     def part(name: str) -> Callable[..., Any]:
         def of(index: Array, *rest: Any) -> Any:
