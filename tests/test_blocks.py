@@ -93,7 +93,7 @@ def test_tasks_that_are_kin_are_cut_alike_each_for_itself(row, number, most):
 KIN = (
     {"activation": ["relu", "tanh", "silu"]},
     {"activation": ["maxout", "glu", "softmax", "sparsemax"], "batch_norm": True},
-    {"activation": ["leaky_relu(0.1)", "prelu(0.3)", "gelu"], "dropout": 0.2, "weight_decay": 0.1},
+    {"activation": ["leaky_relu(0.1)", "elu(0.3)", "gelu"], "dropout": 0.2, "weight_decay": 0.1},
 )
 
 
@@ -140,6 +140,7 @@ def test_one_more_activation_compiles_no_further_network():
 
     assert products(["relu"]) > 5
     assert products(["relu", "tanh", "elu"]) == products(["relu"])
+    assert products(["relu", "elu(0.5)", "leaky_relu(0.1)"]) == products(["relu"]), "own numbers"
     assert products(["relu", "maxout"]) > products(["relu"]), "maxout has a network of its own"
 
 

@@ -99,13 +99,15 @@ def build_cost(loss: Branch, classes: int) -> Cost:
 
 
 def activation_of(recipe: Recipe) -> Chosen:
-    """A recipe's activation, which reads its numbers."""
+    """A recipe's activation, which reads its own of the numbers there are."""
     function, static = recipe.activation
+    known = {p.name for p in parameters(function)} if function is not None else set()
 
     def chosen(numbers: Mapping[str, Any]) -> Activation | None:
         if function is None:
             return None
-        return partial(function, **dict(static), **own(numbers, "activation"))
+        read = {k: v for k, v in own(numbers, "activation").items() if k in known}
+        return partial(function, **dict(static), **read)
 
     return chosen
 
@@ -230,6 +232,12 @@ def fill(
     read = [{k: v for k, v in row if k not in without} for row in rows]
     names = sorted({name for row in read for name in row})
     return [complete(row, names, defaults) for row in read]
+
+
+def share_names(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Numbers of activations that take turns: the same names in all, 0 where nobody reads it."""
+    names = {name for row in rows for name in row if name.startswith("activation.")}
+    return [dict.fromkeys(names, 0.0) | row for row in rows]
 
 
 def complete(

@@ -27,6 +27,7 @@ from nnlab.sweeps.build import (
     numeric_defaults,
     schedule_numbers,
     sees,
+    share_names,
     takes_turns,
 )
 from nnlab.sweeps.recipe import Branch, Recipe
@@ -277,6 +278,12 @@ def make_group(
         filled = fill([recipes[i].for_task for i in lanes_of_task], defaults, unused)
         for i, numbers in zip(lanes_of_task, filled, strict=True):
             for_tasks[i] = numbers
+    in_turn = devices[0].platform == "cpu"  # an accelerator wants all lanes at once
+    turns = [takes_turns(recipes[next(i for part in row for i in part)]) for row in segments]
+    if in_turn:
+        turning = [i for a, row in enumerate(segments) if turns[a] for part in row for i in part]
+        for i, numbers in zip(turning, share_names([for_tasks[i] for i in turning]), strict=True):
+            for_tasks[i] = numbers
     schedules: list[tuple[Branch, ...]] = []
     for o in range(len(rules)):
         lanes_of_rule = [i for row in segments for i in row[o]]
@@ -294,11 +301,7 @@ def make_group(
     parameters, activations = footprint(recipes[0], for_tasks[0], data)
     target = lanes or target_lanes(parameters, activations, memory(devices), cache_bytes(devices))
     counts = [[len(part) for part in row] for row in segments]
-    in_turn = devices[0].platform == "cpu"  # an accelerator wants all lanes at once
-    first = [recipes[next(i for part in row for i in part)] for row in segments]
-    alike = most_alike(
-        [(r.loss, *row) for r, row in zip(first, counts, strict=True) if takes_turns(r)]
-    )
+    alike = most_alike([(tasks[a][1], *row) for a, row in enumerate(counts) if turns[a]])
     wide = target * alike if in_turn and lanes is None else target
     shape = shape_chunks(counts, len(seeds), wide, len(devices), exact=lanes is not None)
     refuse_too_large(shape.lanes, parameters, memory(devices))
