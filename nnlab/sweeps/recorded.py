@@ -67,6 +67,8 @@ def variables(
 def shapes_of(recording: Recording, group: "Group", data: Dataset) -> dict[str, tuple[int, ...]]:
     """The shapes of what the runs of one program observe."""
     first: dict[str, tuple[int, ...]] = {}
+    if not recording.functions:
+        return first
     one_each = {recipe.task: i for i, recipe in enumerate(group.recipes)}
     for place, i in enumerate(one_each.values()):
         shapes = observed(recording, group.recipes[i], group.for_tasks[i], data)
