@@ -207,6 +207,47 @@ def rate_factor(
     return jnp.select([numbers["schedule"] == i for i in range(len(factors))], factors)
 
 
+def numbers_of_tasks(
+    recipes: Sequence[Recipe], lanes: Iterable[Sequence[int]], without: Iterable[str]
+) -> dict[int, dict[str, Any]]:
+    """By recipe, its task's numbers; `lanes` are the recipes of each task."""
+    found: dict[int, dict[str, Any]] = {}
+    for own in lanes:
+        activation, loss = recipes[own[0]].task
+        defaults = numeric_defaults(activation, "activation", "activation.")
+        defaults |= numeric_defaults(loss, "loss", "loss.")
+        filled = fill([recipes[i].for_task for i in own], defaults, without)
+        found |= zip(own, filled, strict=True)
+    return found
+
+
+def share_names(numbers: Mapping[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Numbers of activations that take turns: the same names in all, 0 where nobody reads it."""
+    names = {name for row in numbers.values() for name in row if name.startswith("activation.")}
+    return {i: dict.fromkeys(names, 0.0) | row for i, row in numbers.items()}
+
+
+def numbers_of_rules(
+    recipes: Sequence[Recipe], lanes: Iterable[Sequence[int]], without: Iterable[str]
+) -> dict[int, dict[str, Any]]:
+    """By recipe, its rule's numbers and its schedule's; `lanes` are the recipes of each rule."""
+    found: dict[int, dict[str, Any]] = {}
+    for own in lanes:
+        optimizer, transform = recipes[own[0]].rule
+        defaults = numeric_defaults(optimizer, "optimizer")
+        defaults |= numeric_defaults(transform, "transform", "transform.")
+        members = [recipes[i] for i in own]
+        filled = fill([r.for_rule for r in members], defaults, without)
+        times = schedule_numbers(members, schedules_of(members))
+        found |= {i: row | time for i, row, time in zip(own, filled, times, strict=True)}
+    return found
+
+
+def schedules_of(recipes: Iterable[Recipe]) -> tuple[Branch, ...]:
+    """The kinds of schedules that the runs of a rule have."""
+    return tuple(dict.fromkeys(recipe.schedule for recipe in recipes))
+
+
 def schedule_numbers(
     recipes: Sequence[Recipe], schedules: Sequence[Branch]
 ) -> list[dict[str, Any]]:
@@ -232,12 +273,6 @@ def fill(
     read = [{k: v for k, v in row if k not in without} for row in rows]
     names = sorted({name for row in read for name in row})
     return [complete(row, names, defaults) for row in read]
-
-
-def share_names(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Numbers of activations that take turns: the same names in all, 0 where nobody reads it."""
-    names = {name for row in rows for name in row if name.startswith("activation.")}
-    return [dict.fromkeys(names, 0.0) | row for row in rows]
 
 
 def complete(

@@ -23,9 +23,9 @@ from nnlab.sweeps.build import (
     activation_of,
     build_rule,
     build_task,
-    fill,
-    numeric_defaults,
-    schedule_numbers,
+    numbers_of_rules,
+    numbers_of_tasks,
+    schedules_of,
     sees,
     share_names,
     takes_turns,
@@ -269,33 +269,17 @@ def make_group(
         for part in PARTS
         if not any(dict(r.for_task + r.for_rule).get(part, 0) for r in recipes)
     ]
-    for_tasks, for_rules = [{}] * len(recipes), [{}] * len(recipes)
-    for a, row in enumerate(segments):
-        lanes_of_task = [i for part in row for i in part]
-        activation, loss = tasks[a]
-        defaults = numeric_defaults(activation, "activation", "activation.")
-        defaults |= numeric_defaults(loss, "loss", "loss.")
-        filled = fill([recipes[i].for_task for i in lanes_of_task], defaults, unused)
-        for i, numbers in zip(lanes_of_task, filled, strict=True):
-            for_tasks[i] = numbers
     in_turn = devices[0].platform == "cpu"  # an accelerator wants all lanes at once
-    turns = [takes_turns(recipes[next(i for part in row for i in part)]) for row in segments]
+    lanes_of_tasks = [[i for part in row for i in part] for row in segments]
+    lanes_of_rules = [[i for row in segments for i in row[o]] for o in range(len(rules))]
+    turns = [takes_turns(recipes[own[0]]) for own in lanes_of_tasks]
+    by_task = numbers_of_tasks(recipes, lanes_of_tasks, unused)
     if in_turn:
-        turning = [i for a, row in enumerate(segments) if turns[a] for part in row for i in part]
-        for i, numbers in zip(turning, share_names([for_tasks[i] for i in turning]), strict=True):
-            for_tasks[i] = numbers
-    schedules: list[tuple[Branch, ...]] = []
-    for o in range(len(rules)):
-        lanes_of_rule = [i for row in segments for i in row[o]]
-        optimizer, transform = rules[o]
-        defaults = numeric_defaults(optimizer, "optimizer")
-        defaults |= numeric_defaults(transform, "transform", "transform.")
-        own = [recipes[i] for i in lanes_of_rule]
-        schedules.append(tuple(dict.fromkeys(r.schedule for r in own)))
-        times = schedule_numbers(own, schedules[-1])
-        filled = fill([r.for_rule for r in own], defaults, unused)
-        for i, numbers, time in zip(lanes_of_rule, filled, times, strict=True):
-            for_rules[i] = numbers | time
+        turning = [i for own, turn in zip(lanes_of_tasks, turns, strict=True) if turn for i in own]
+        by_task |= share_names({i: by_task[i] for i in turning})
+    by_rule = numbers_of_rules(recipes, lanes_of_rules, unused)
+    for_tasks, for_rules = ([found[i] for i in range(len(recipes))] for found in (by_task, by_rule))
+    schedules = [schedules_of(recipes[i] for i in own) for own in lanes_of_rules]
     kinds = {i: schedules[o] for row in segments for o, part in enumerate(row) for i in part}
     rehearse(recipes, for_tasks, for_rules, [kinds[i] for i in range(len(recipes))], data)
     parameters, activations = footprint(recipes[0], for_tasks[0], data)
