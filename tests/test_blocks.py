@@ -2,6 +2,8 @@
 
 from itertools import product
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from engine import blobs
@@ -161,6 +163,23 @@ def test_tasks_that_take_turns_get_a_block_s_lanes_each():
         nnlab.models.mlp([9]), blobs(), axes | {"activation": ["relu", "tanh", "elu"]}
     ).groups(lanes=12)
     assert group.shape.lanes == 12, "the user's word is kept"
+
+
+def test_an_activation_without_forward_mode_mixes_with_others():
+    @jax.custom_vjp
+    def straight_through(x):
+        return jnp.sign(x)
+
+    straight_through.defvjp(lambda x: (jnp.sign(x), None), lambda _, g: (g,))
+    mine = {"straight through": straight_through}
+
+    def losses(activations):
+        axes = {"activation": activations, "learning_rate": [0.1]}
+        made = nnlab.Sweep(nnlab.models.mlp([9]), blobs(), axes, epochs=2)
+        found = made.run(progress=False).dataset["train_loss"]
+        return found.sel(activation="straight through").values.squeeze()
+
+    np.testing.assert_allclose(losses(["relu", mine, "tanh"]), losses([mine]), rtol=1e-4)
 
 
 def test_only_elementwise_activations_take_turns():

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
+from nnlab.types import Array
+
 PRIMITIVES = frozenset(
     """
     abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp
@@ -17,21 +19,26 @@ PRIMITIVES = frozenset(
     """.split()  # noqa: SIM905
 )
 """Of jax: those whose results have the shape of their arguments, number by number."""
-CALLS = frozenset({"checkpoint", "cond", "custom_jvp_call", "custom_vjp_call", "jit", "pjit"})
+CALLS = frozenset({"checkpoint", "cond", "custom_jvp_call", "jit", "pjit"})
 """Of jax: those that act as the functions in them do, `cond` by a number all share."""
 
 
 def elementwise(function: Callable[..., Any]) -> bool:
-    """Whether f(x)_i depends on x_i alone, and on it in the same way for every i.
+    """Whether f(x)_i and its slope depend on x_i alone, in the same way for every i.
 
-    As far as the function's own operations show: False where one of them is unknown.
+    As far as the operations of f and of its derivative show: False where one of them is unknown,
+    and where f has no forward mode (`jax.custom_vjp`).
     """
     shape = (3,)
+
+    def with_slope(x: Array) -> tuple[Any, Any]:
+        return jax.jvp(function, (x,), (jnp.ones_like(x),))
+
     try:
-        traced = jax.make_jaxpr(function)(jax.ShapeDtypeStruct(shape, jnp.float32))
+        traced = jax.make_jaxpr(with_slope)(jax.ShapeDtypeStruct(shape, jnp.float32))
     except Exception:  # whatever it says about an argument of this shape
         return False
-    return [v.shape for v in traced.out_avals] == [shape] and _all(traced.jaxpr, traced.consts)
+    return [v.shape for v in traced.out_avals] == [shape] * 2 and _all(traced.jaxpr, traced.consts)
 
 
 def _all(jaxpr: Jaxpr, consts: Any) -> bool:

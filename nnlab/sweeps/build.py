@@ -212,12 +212,12 @@ def numbers_of_tasks(
 ) -> dict[int, dict[str, Any]]:
     """By recipe, its task's numbers; `lanes` are the recipes of each task."""
     found: dict[int, dict[str, Any]] = {}
-    for own in lanes:
-        activation, loss = recipes[own[0]].task
+    for members in lanes:
+        activation, loss = recipes[members[0]].task
         defaults = numeric_defaults(activation, "activation", "activation.")
         defaults |= numeric_defaults(loss, "loss", "loss.")
-        filled = fill([recipes[i].for_task for i in own], defaults, without)
-        found |= zip(own, filled, strict=True)
+        filled = fill([recipes[i].for_task for i in members], defaults, without)
+        found |= zip(members, filled, strict=True)
     return found
 
 
@@ -232,14 +232,14 @@ def numbers_of_rules(
 ) -> dict[int, dict[str, Any]]:
     """By recipe, its rule's numbers and its schedule's; `lanes` are the recipes of each rule."""
     found: dict[int, dict[str, Any]] = {}
-    for own in lanes:
-        optimizer, transform = recipes[own[0]].rule
+    for members in lanes:
+        optimizer, transform = recipes[members[0]].rule
         defaults = numeric_defaults(optimizer, "optimizer")
         defaults |= numeric_defaults(transform, "transform", "transform.")
-        members = [recipes[i] for i in own]
-        filled = fill([r.for_rule for r in members], defaults, without)
-        times = schedule_numbers(members, schedules_of(members))
-        found |= {i: row | time for i, row, time in zip(own, filled, times, strict=True)}
+        mixed = [recipes[i] for i in members]
+        filled = fill([r.for_rule for r in mixed], defaults, without)
+        times = schedule_numbers(mixed, schedules_of(mixed))
+        found |= {i: row | time for i, row, time in zip(members, filled, times, strict=True)}
     return found
 
 
