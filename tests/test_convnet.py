@@ -12,7 +12,7 @@ from engine import every_run, train_plainly
 import nnlab
 from nnlab.errors import UsageError
 from nnlab.models import convnet
-from nnlab.models.hidden import Norm, activate, elementwise, normalise
+from nnlab.models.hidden import Norm, normalise
 from nnlab.models.model import Settings
 from nnlab.nn.activations_groups import maxout
 from nnlab.nn.initializers import constant, he, truncated_normal
@@ -111,22 +111,19 @@ def test_every_layer_draws_from_its_own_place_whatever_follows():
 
 
 def test_batch_norm_of_images_is_flaxs_over_examples_and_pixels():
-    z = 2.0 + 3.0 * images(5, 4, 3, 6)
+    z = 2.0 + 3.0 * images(6, 4, 3, 5)
     scale, shift = images(5), images(5)
     module = linen.BatchNorm(momentum=0.9)
-    nhwc = jnp.transpose(z, (3, 1, 2, 0))
-    variables = module.init(KEY, nhwc, use_running_average=True)
+    variables = module.init(KEY, z, use_running_average=True)
     variables["params"] = {"scale": scale, "bias": shift}
-    theirs, after = module.apply(
-        variables, nhwc, use_running_average=False, mutable=["batch_stats"]
-    )
+    theirs, after = module.apply(variables, z, use_running_average=False, mutable=["batch_stats"])
     found, running = normalise(z, Norm(scale, shift), running_init(5), training=True)
-    np.testing.assert_allclose(jnp.transpose(found, (3, 1, 2, 0)), theirs, atol=2e-5)
+    np.testing.assert_allclose(found, theirs, atol=2e-5)
     np.testing.assert_allclose(running.mean, after["batch_stats"]["mean"], rtol=1e-5)
     np.testing.assert_allclose(running.var, after["batch_stats"]["var"], rtol=1e-5)
     evaluated, same = normalise(z, Norm(scale, shift), running, training=False)
-    theirs = module.apply({**variables, **after}, nhwc, use_running_average=True)
-    np.testing.assert_allclose(jnp.transpose(evaluated, (3, 1, 2, 0)), theirs, atol=2e-5)
+    theirs = module.apply({**variables, **after}, z, use_running_average=True)
+    np.testing.assert_allclose(evaluated, theirs, atol=2e-5)
     jax.tree.map(np.testing.assert_array_equal, same, running)
 
 
@@ -142,17 +139,17 @@ def test_batch_norm_off_is_the_network_without_it(on):
     assert all(jnp.any(a.mean != b.mean) for a, b in zip(stats, after, strict=True))
 
 
-def test_activations_act_along_the_channels_of_a_pixel():
-    z = images(6, 4, 3, 5)
-    pairs = partial(maxout, pieces=2)
-    assert not elementwise(pairs)
-    found = activate(pairs, z)
-    assert found.shape == (3, 4, 3, 5)
-    np.testing.assert_array_equal(found, jnp.max(z.reshape(3, 2, 4, 3, 5), axis=1))
-    assert not elementwise(jax.nn.softmax)
-    np.testing.assert_allclose(jnp.sum(activate(jax.nn.softmax, z), axis=0), 1.0, rtol=1e-5)
-    assert elementwise(jnp.tanh)
-    np.testing.assert_array_equal(activate(jnp.tanh, z), jnp.tanh(z))
+@pytest.mark.parametrize("activation", [partial(maxout, pieces=2), jax.nn.softmax])
+def test_activations_act_along_the_channels_of_a_pixel(activation):
+    """A convolution by kernels of one pixel is a dense layer of every pixel."""
+    settings, x = Settings(activation=activation), images(5, 4, 3, 2)
+    model = convnet([6], [], kernel=1, pool="none")
+    params, stats = start(model, settings, x.shape[1:])
+    found, _ = quick(lambda: model.apply(params, stats, x, settings, None))()
+    (conv,), (last,) = params.convs, params.layers
+    hidden = activation(x.reshape(-1, 2) @ conv.w[0, 0] + conv.b[None])
+    expected = hidden.reshape(5, -1) @ last.w + last.b[None]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_maxout_has_as_many_pieces_of_every_layer():

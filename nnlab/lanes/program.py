@@ -47,7 +47,9 @@ def on_all(devices: Sequence[Device], data: Data) -> Data:
 
 CPU_OPTIONS = {
     "xla_cpu_copy_insertion_use_region_analysis": True,
-    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
+    "xla_cpu_experimental_ynn_fusion_type": ",".join(
+        f"LIBRARY_FUSION_TYPE_INDIVIDUAL_{kind}" for kind in ("DOT", "CONVOLUTION")
+    ),
 }
 """Without the first XLA copies every matrix at every step, for fear of an update that overtakes a
 read. The second leaves sums to XLA itself and products to its library, whose sums are slower

@@ -9,9 +9,10 @@ from nnlab.errors import UsageError, unknown
 from nnlab.models.hidden import Norm, check_sizes, draw, finish, inputs_per_output, start_norms
 from nnlab.models.mlp import Dense
 from nnlab.models.model import Settings
-from nnlab.nn.convolution import batch_last, conv2d, flat_dense, windows
-from nnlab.nn.layers import Running
+from nnlab.nn.convolution import conv2d, windows
+from nnlab.nn.layers import Running, dense
 from nnlab.nn.pooling import max_pool2d, mean_pool2d
+from nnlab.nn.products import product
 from nnlab.types import Array, Float, PRNGKey
 
 POOLS = {"max": max_pool2d, "mean": mean_pool2d, "none": None}
@@ -115,21 +116,17 @@ class ConvNet:
         follow = partial(finish, norms=params.norms, stats=stats, settings=settings, key=key)
         pool = POOLS[self.pool]
         pool = pool and partial(pool, size=self.pool_size, padding=self.padding)
-        x, kept = batch_last(x), ()
+        kept = ()
         for i, (w, b) in enumerate(params.convs):
             z = conv2d(x, w, stride=self.stride, padding=self.padding)
             x, running = follow(i, z, b, pool=pool)
             kept += running
+        x = x.reshape(x.shape[0], -1)
         *hidden, last = params.layers
         for i, (w, b) in enumerate(hidden, start=len(params.convs)):
-            x, running = follow(i, weigh(x, w), b)
+            x, running = follow(i, product(x, w), b)
             kept += running
-        return weigh(x, last.w) + last.b[None, :], kept
-
-
-def weigh(x: Array, w: Float[Array, "inputs outputs"]) -> Float[Array, "batch outputs"]:
-    """The sums x w of vectors [batch, inputs], or of images once they are flattened."""
-    return x @ w if x.ndim == 2 else flat_dense(x, w)
+        return dense(x, last.w, last.b), kept
 
 
 def check_size(name: str, size: Any) -> None:

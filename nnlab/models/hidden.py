@@ -1,20 +1,17 @@
 """What hidden layers share: how they are drawn, and what follows their sums z.
 
-z is [batch, features], or images [features, height, width, batch], whose every pixel is an example
+z is [batch, features], or images [batch, height, width, features], whose every pixel is an example
 of its features.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from nnlab import trees
 from nnlab.errors import UsageError
 from nnlab.models.model import Settings
-from nnlab.nn.elementwise import elementwise
 from nnlab.nn.layers import Running, batch_norm_eval, batch_norm_train, dropout, running_init
 from nnlab.types import Activation, Array, Float, PRNGKey
 
@@ -69,46 +66,36 @@ def finish(
     Batch norm stands before the activation (Ioffe & Szegedy, 2015), dropout behind everything.
     The norm's shift takes the place of the bias, whose gradient would be rounding noise.
     """
-    shift, moved = bias[None, :] if z.ndim == 2 else of_maps(bias, z), ()
-    x = z + shift
+    x, moved = z + for_each(bias, z), ()
     if settings.batch_norm is not None:
         y, running = normalise(z, norms[i], stats[i], training=key is not None)
         moved = (running,)
         x = y if settings.batch_norm is True else jnp.where(settings.batch_norm, y, x)
-    x = activate(settings.activation, x)
+    x = settings.activation(x)
     x = x if pool is None else pool(x)
     if settings.dropout is not None and key is not None:
         x = dropout(jax.random.fold_in(key, i), x, settings.dropout)
     return x, moved
 
 
-def of_maps(bias: Float[Array, " features"], z: Array) -> Float[Array, "features height width 1"]:
-    """A bias for every pixel of its map.
+def for_each(bias: Float[Array, " features"], z: Array) -> Float[Array, "1 *pixels features"]:
+    """A bias for every pixel of an image, or of what has none.
 
-    Its gradient is a sum over the batch, and then one over pixels. As one sum it takes XLA four
+    Its gradient is a sum over the batch, and then one over pixels. As one sum it takes XLA three
     times as long on a CPU, hence the barrier, without which XLA makes it one.
     """
-    pixels = jnp.broadcast_to(bias[:, None, None], z.shape[:-1])
-    return jax.lax.optimization_barrier(pixels)[..., None]
+    pixels = jnp.broadcast_to(bias, z.shape[1:])
+    return (pixels if z.ndim == 2 else jax.lax.optimization_barrier(pixels))[None]
 
 
 def normalise(z: Array, norm: Norm, running: Running, training: bool) -> tuple[Array, Running]:
     """Batch norm by the batch's statistics in training, by the running ones in evaluation."""
-    if z.ndim > 2:  # a feature at a time, so that no image is transposed
-        rule = jax.vmap(partial(normalise, training=training))
-        one = trees.map(lambda a: a[:, None], (norm, running))
-        y, moved = rule(z.reshape(z.shape[0], -1, 1), *one)
-        return y.reshape(z.shape), trees.map(lambda a: a[:, 0], moved)
+    x = z.reshape(-1, z.shape[-1])
     if training:
-        return batch_norm_train(z, norm.scale, norm.shift, running)
-    return batch_norm_eval(z, norm.scale, norm.shift, running), running
-
-
-def activate(activation: Activation, z: Array) -> Array:
-    """An activation along the features, where it is not elementwise."""
-    if z.ndim == 2 or elementwise(activation):
-        return activation(z)
-    return jnp.moveaxis(activation(jnp.moveaxis(z, 0, -1)), -1, 0)
+        y, running = batch_norm_train(x, norm.scale, norm.shift, running)
+    else:
+        y = batch_norm_eval(x, norm.scale, norm.shift, running)
+    return y.reshape(z.shape), running
 
 
 def inputs_per_output(activation: Activation) -> int:

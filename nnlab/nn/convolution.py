@@ -1,35 +1,46 @@
-"""Convolution of images, as pure functions of one run that are fast under vmap.
+"""Convolution of images [batch, height, width, channels], fast under vmap and inside scan.
 
-A batch of images is [channels, height, width, batch], the batch last: a shift by a pixel then moves
-long contiguous rows, a convolution is a matrix times [channels, pixels] without a transposition,
-and what comes after it runs along the batch in vectors. `batch_last` and `flat_dense` are the ways
-in and out. Padding is XLA's: "SAME" has ceil(size / stride) windows, the zeros split evenly and the
-odd one at the end; "VALID" has those that fit.
+Padding is XLA's: "SAME" has ceil(size / stride) windows, the zeros split evenly and the odd one at
+the end; "VALID" has those that fit.
 
-On a CPU a convolution is one product with shifted copies of the image (`nnlab.nn.shifted`) and runs
-at the product's rate; XLA's own convolution is some 40 times slower inside a `scan` there (jax
-0.10). Elsewhere XLA's own is used. jax's default backend, the one that trains, decides at trace
-time: `jax.lax.platform_dependent` would carry what each form keeps for its gradient through both.
+On a CPU XLA has two forms of a convolution: its libraries, at nine tenths of a matrix product's
+rate, for images [batch, height, width, channels] and kernels [rows, columns, channels, features]
+that lie so in memory and are neither reversed nor dilated; and loops, 6 to 80 times slower, for
+everything else: for lanes with kernels of their own, which it takes for groups of features, and
+inside a `scan` for both gradients as jax writes them (jax 0.10). So a convolution and its two
+transposes are primitives here, each computed as convolutions in the libraries' order, one lane
+after the other. They are bilinear, and each one's derivatives are the other two: they may be
+differentiated in any order and mode. Elsewhere XLA's own is used, with jax's gradients. jax's
+default backend, the one that trains, decides at trace time.
 """
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
 from nnlab.errors import UsageError, unknown
-from nnlab.nn.shifted import (
-    HEIGHT,
-    WIDTH,
-    Images,
-    Kernel,
-    Maps,
-    Windows,
-    shifted,
-    times_transpose,
-)
+
+Images = Float[Array, "batch height width channels"]
+Kernel = Float[Array, "rows columns channels features"]
+Maps = Float[Array, "batch h w features"]
+ORDER = ("NHWC", "HWIO", "NHWC")
+HEIGHT, WIDTH = 1, 2
+PART = 2**18
+"""Numbers of maps that a kernel's gradient takes at a time: 1 MiB, which a core's cache holds."""
+
+
+class Windows(NamedTuple):
+    """Where the windows of an axis lie: window r covers pixels from r * stride - before on."""
+
+    number: int
+    before: int
 
 
 def windows(size: int, window: int, stride: int, padding: str) -> Windows:
@@ -50,9 +61,17 @@ def windows(size: int, window: int, stride: int, padding: str) -> Windows:
     return Windows((size - window) // stride + 1, 0)
 
 
-def batch_last(x: Float[Array, "batch height width channels"]) -> Images:
-    """Images as data sets hold them, in this module's order."""
-    return jnp.transpose(x, (3, 1, 2, 0))
+class Geometry(NamedTuple):
+    """Everything of a convolution but its numbers."""
+
+    size: tuple[int, ...]
+    """Height and width of the images."""
+    taps: tuple[int, ...]
+    """Rows and columns of the kernel."""
+    steps: tuple[int, ...]
+    """Pixels from one window to the next, down and across."""
+    pads: tuple[tuple[int, int], ...]
+    """Zeros before and behind the images' height and width; fewer than none cut pixels off."""
 
 
 def conv2d(
@@ -64,60 +83,135 @@ def conv2d(
 ) -> Maps:
     """The cross-correlation of the images with each feature's kernel, plus its bias.
 
-    y[f, r, s, n] = b[f] + sum_ijc k[i, j, c, f] x[c, r stride + i - top, s stride + j - left, n],
+    y[n, r, s, f] = b[f] + sum_ijc k[i, j, c, f] x[n, r stride + i - top, s stride + j - left, c],
     where x is 0 outside. Raises UsageError where images and kernel differ in channels.
     """
-    if x.shape[0] != kernel.shape[2]:
+    if x.shape[-1] != kernel.shape[2]:
         raise UsageError(
             f"images of shape {x.shape} came to a kernel for {kernel.shape[2]} channels; "
-            "images are [channels, height, width, batch]: try batch_last(x)"
+            "images are [batch, height, width, channels]"
         )
-    rows, columns = kernel.shape[:2]
-    high = windows(x.shape[HEIGHT], rows, stride, padding)
-    wide = windows(x.shape[WIDTH], columns, stride, padding)
-    form = shifted if jax.default_backend() == "cpu" else library
-    y: Any = form(x, kernel, stride, high, wide)
-    return y if bias is None else y + bias[:, None, None, None]
+    size, taps = x.shape[1:3], kernel.shape[:2]
+    at = geometry(size, taps, stride, padding)
+    on_cpu = jax.default_backend() == "cpu"
+    y: Any = correlate_p.bind(x, kernel, at=at) if on_cpu else correlate(x, kernel, at)
+    return y if bias is None else y + bias[None, None, None, :]
 
 
-def library(x: Images, kernel: Kernel, stride: int, high: Windows, wide: Windows) -> Maps:
-    """XLA's own convolution."""
-    order = ("CHWN", "HWIO", "CHWN")
+def geometry(size: Sequence[int], taps: Sequence[int], stride: int, padding: str) -> Geometry:
+    """Where a kernel meets images of a size."""
+    pads = []
+    for pixels, window in zip(size, taps, strict=True):
+        count, before = windows(pixels, window, stride, padding)
+        pads.append((before, (count - 1) * stride + window - pixels - before))
+    return Geometry(tuple(size), tuple(taps), (stride, stride), tuple(pads))
+
+
+def correlate(x: Images, kernel: Kernel, at: Geometry) -> Maps:
+    """The convolution, as XLA computes it."""
+    return lax.conv_general_dilated(x, kernel, at.steps, at.pads, dimension_numbers=ORDER)
+
+
+def input_gradient(g: Maps, kernel: Kernel, at: Geometry) -> Images:
+    """The transpose in x: g, its pixels `steps` apart, correlated with the kernel turned round."""
+    turned = lax.optimization_barrier(jnp.swapaxes(kernel[::-1, ::-1], 2, 3))
     pads = [
-        (at.before, (at.number - 1) * stride + taps - size - at.before)
-        for at, taps, size in zip((high, wide), kernel.shape[:2], x.shape[1:3], strict=True)
+        (window - 1 - before, window - 1 - behind)
+        for window, (before, behind) in zip(at.taps, at.pads, strict=True)
     ]
-    return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=order)
+    return lax.conv_general_dilated(apart(g, at), turned, (1, 1), pads, dimension_numbers=ORDER)
 
 
-def flat_dense(
-    x: Images, w: Float[Array, "inputs outputs"], b: Float[Array, "outputs"] | None = None
-) -> Float[Array, "batch outputs"]:
-    """The dense layer on top of images: y = flatten(x) w + b.
+def kernel_gradient(x: Images, g: Maps, at: Geometry) -> Kernel:
+    """The transpose in the kernel: k[t, c, f] = sum_n x[n moved by tap t, c] g[n, f], n a pixel.
 
-    A row of w is a pixel's channel, channels fastest: the order of a flattened
-    [height, width, channels].
+    Where the taps of all channels are fewer than the features, a product with moved copies of x.
+    Else a convolution of `channels` images that have `batch` channels, by a kernel as large as g;
+    as the sum over parts of the batch, because all of g is read for each image.
     """
-    flat = jnp.moveaxis(x, 0, 2).reshape(w.shape[0], x.shape[-1])
-    y = transpose_times(flat, w) if jax.default_backend() == "cpu" else flat.T @ w
-    return y if b is None else y + b[None, :]
+    (rows, columns), features = at.taps, g.shape[-1]
+    if rows * columns * x.shape[-1] <= features:
+        copies = moved(jnp.transpose(x, (3, 0, 1, 2)), at)
+        y = copies.reshape(-1, g.size // features) @ g.reshape(-1, features)
+        return y.reshape(rows, columns, x.shape[-1], features)
+    g = apart(g, at)
+    part = 1 << (max(1, PART // g[0].size).bit_length() - 1)  # a power of 2 fills vectors
+
+    def of(images: Images, maps: Maps) -> Float[Array, "channels rows columns features"]:
+        images = lax.optimization_barrier(jnp.transpose(images, (3, 1, 2, 0)))
+        kernel = lax.optimization_barrier(jnp.transpose(maps, (1, 2, 0, 3)))
+        return lax.conv_general_dilated(images, kernel, (1, 1), at.pads, dimension_numbers=ORDER)
+
+    parts = [of(x[i : i + part], g[i : i + part]) for i in range(0, len(x), part)]
+    return jnp.transpose(reduce(jnp.add, parts), (1, 2, 0, 3))
 
 
-@jax.custom_vjp
-def transpose_times(a: Float[Array, "k m"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
-    """The product a' b, with the gradients b g' and a g, by the forms that XLA's library likes.
+def moved(
+    x: Float[Array, "channels batch height width"], at: Geometry
+) -> Float[Array, "copies batch h w"]:
+    """The pixels that each tap of a kernel meets, for every channel."""
+    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *((*p, 0) for p in at.pads)])
+    high, wide = (n - k + 1 for n, k in zip(x.shape[2:], at.taps, strict=True))
+    copies = [
+        lax.slice(x, (0, 0, i, j), (*x.shape[:2], i + high, j + wide), (1, 1, *at.steps))
+        for i in range(at.taps[0])
+        for j in range(at.taps[1])
+    ]
+    return lax.concatenate(copies, 0)
 
-    Where b lies transposed in memory, as a lane's weights do, a' b computed as such takes twice as
-    long as (b' a)'.
+
+def apart(g: Maps, at: Geometry) -> Float[Array, "batch height width features"]:
+    """The pixels of g `steps` apart, zeros between them."""
+    edges = [(0, 0, 0), *((0, 0, step - 1) for step in at.steps), (0, 0, 0)]
+    return lax.pad(g, jnp.zeros((), g.dtype), edges)
+
+
+def primitive(function: Callable[..., Array], *beside: tuple[int, int]) -> Primitive:
+    """A primitive that computes function(a, b, at); lanes that differ in both operands take turns.
+
+    Lanes that share one are more images, channels or features of one convolution: `beside` holds,
+    for a and for b, the axis on which the lanes' own operands stand side by side, and on which
+    their results do.
     """
-    return lax.optimization_barrier(_first_axes(b, a)).T
+    p = Primitive(function.__name__)
+
+    def batch(operands: Any, axes: Any, *, at: Geometry) -> tuple[Array, int]:
+        if None not in axes:
+            own = [jnp.moveaxis(a, axis, 0) for a, axis in zip(operands, axes, strict=True)]
+            return lax.map(lambda lane: p.bind(*lane, at=at), own), 0
+        one = axes.index(None) ^ 1
+        into, out = beside[one]
+        own = jnp.moveaxis(operands[one], axes[one], into)
+        together = own.reshape(*own.shape[:into], -1, *own.shape[into + 2 :])
+        both = (together, operands[1]) if one == 0 else (operands[0], together)
+        y = p.bind(*both, at=at)
+        return y.reshape(*y.shape[:out], own.shape[into], -1, *y.shape[out + 1 :]), out
+
+    def shape(a: Any, b: Any, *, at: Geometry) -> Any:
+        return jax.make_jaxpr(partial(function, at=at))(a, b).out_avals[0]
+
+    p.def_impl(jax.jit(function, static_argnames="at"))
+    p.def_abstract_eval(shape)
+    batching.primitive_batchers[p] = batch
+    mlir.register_lowering(p, mlir.lower_fun(function, multiple_results=False))
+    return p
 
 
-def _first_axes(a: Array, b: Array) -> Array:
-    return lax.dot_general(a, b, (((0,), (0,)), ((), ())))
-
-
-transpose_times.defvjp(
-    lambda a, b: (transpose_times(a, b), (a, b)),
-    lambda kept, g: (lax.optimization_barrier(times_transpose(g, kept[1])).T, kept[0] @ g),
+correlate_p = primitive(correlate, (0, 0), (3, 3))
+to_input_p = primitive(input_gradient, (0, 0), (2, 3))
+to_kernel_p = primitive(kernel_gradient, (3, 2), (3, 3))
+ad.defbilinear(
+    correlate_p,
+    lambda g, _, k, at: to_input_p.bind(g, k, at=at),
+    lambda g, x, _, at: to_kernel_p.bind(x, g, at=at),
+)
+ad.defbilinear(
+    to_input_p,
+    lambda x, _, k, at: correlate_p.bind(x, k, at=at),
+    lambda x, g, _, at: to_kernel_p.bind(x, g, at=at),
+)
+ad.defbilinear(
+    to_kernel_p,
+    lambda k, _, g, at: to_input_p.bind(g, k, at=at),
+    lambda k, x, _, at: correlate_p.bind(x, k, at=at),
 )

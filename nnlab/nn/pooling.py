@@ -1,4 +1,4 @@
-"""Pooling of images [channels, height, width, batch]; see `nnlab.nn.convolution` for the order.
+"""Pooling of images [batch, height, width, channels].
 
 Windows that touch are reshaped into tiles, because what slides in steps is slow, and its gradient
 slower still; windows that overlap are strided slices.
@@ -14,8 +14,8 @@ from jaxtyping import Array, Float
 
 from nnlab.nn.convolution import HEIGHT, WIDTH, Images, Windows, windows
 
-Pooled = Float[Array, "channels h w batch"]
-Tiles = Float[Array, "channels h rows w columns batch"]
+Pooled = Float[Array, "batch h w channels"]
+Tiles = Float[Array, "batch h rows w columns channels"]
 
 
 def max_pool2d(
@@ -66,17 +66,17 @@ def covered(
 
 def tiles(x: Images, size: int) -> Tiles:
     """Images cut into windows that touch."""
-    channels, height, width, batch = x.shape
-    return x.reshape(channels, height // size, size, width // size, size, batch)
+    batch, height, width, channels = x.shape
+    return x.reshape(batch, height // size, size, width // size, size, channels)
 
 
 def taps(x: Images, size: int, stride: int, high: Windows, wide: Windows) -> list[Pooled]:
     """Each window's pixel (i, j), row by row."""
-    channels, _, _, batch = x.shape
+    batch, _, _, channels = x.shape
     spans = (high.number - 1) * stride + 1, (wide.number - 1) * stride + 1
     return [
         lax.slice(
-            x, (0, i, j, 0), (channels, i + spans[0], j + spans[1], batch), (1, stride, stride, 1)
+            x, (0, i, j, 0), (batch, i + spans[0], j + spans[1], channels), (1, stride, stride, 1)
         )
         for i in range(size)
         for j in range(size)
