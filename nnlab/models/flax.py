@@ -1,6 +1,7 @@
 """A flax module as a model."""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,8 +10,15 @@ import jax.numpy as jnp
 
 from nnlab.errors import UsageError
 from nnlab.models.model import Settings
+from nnlab.nn.convolution import conv_general_dilated
+from nnlab.nn.products import dot_general
 from nnlab.types import Array, PRNGKey
 
+FORMS: dict[str, Callable[..., Array]] = {
+    "dot_general": dot_general,
+    "conv_general_dilated": conv_general_dilated,
+}
+"""jax's functions that are slow under vmap, by nnlab's forms."""
 MODES = {"train": True, "training": True, "deterministic": False, "use_running_average": False}
 """Names by which flax modules are told that they train, with the value that says so."""
 
@@ -20,8 +28,9 @@ class FlaxModel:
     """A `flax.linen` module: its own initializers, dropout and norms; no knobs of nnlab's.
 
     Collections other than "params" (batch statistics) are carried as stats. A module whose
-    `__call__` takes `train`, `training`, `deterministic` or `use_running_average` is told. Equal
-    only to itself: modules that hold lists cannot be hashed.
+    `__call__` takes `train`, `training`, `deterministic` or `use_running_average` is told. Dense
+    and Conv layers that leave their products to jax compute them by nnlab's forms, equal but for
+    rounding and fast under vmap. Equal only to itself: modules that hold lists cannot be hashed.
     """
 
     module: Any
@@ -49,12 +58,35 @@ class FlaxModel:
         del settings
         mode = self._mode(training=key is not None)
         variables = {"params": params, **stats}
-        if key is None:
-            return self.module.apply(variables, x, **mode), stats
-        outputs, changed = self.module.apply(
-            variables, x, rngs={"dropout": key}, mutable=list(stats), **mode
-        )
+        from flax.linen import intercept_methods
+
+        with intercept_methods(by_own_forms):
+            if key is None:
+                return self.module.apply(variables, x, **mode), stats
+            outputs, changed = self.module.apply(
+                variables, x, rngs={"dropout": key}, mutable=list(stats), **mode
+            )
         return outputs, {**stats, **changed}
+
+
+def by_own_forms(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+    """Call a flax module's method; a layer that leaves its product to jax computes it by `FORMS`.
+
+    flax's layers have a field for that, but a bound one is frozen.
+    """
+    from flax import linen
+
+    layer = context.module
+    field = {linen.Dense: "dot_general", linen.Conv: "conv_general_dilated"}.get(type(layer))
+    if field is None or context.method_name != "__call__":
+        return call(*args, **kwargs)
+    if any(getattr(layer, name, None) is not None for name in (field, f"{field}_cls")):
+        return call(*args, **kwargs)
+    object.__setattr__(layer, field, FORMS[field])
+    try:
+        return call(*args, **kwargs)
+    finally:
+        object.__setattr__(layer, field, None)
 
 
 def from_flax(module: Any) -> FlaxModel:

@@ -107,6 +107,45 @@ def geometry(size: Sequence[int], taps: Sequence[int], stride: int, padding: str
     return Geometry(tuple(size), tuple(taps), (stride, stride), tuple(pads))
 
 
+def conv_general_dilated(
+    lhs: Array,
+    rhs: Array,
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    feature_group_count: int = 1,
+    **more: Any,
+) -> Array:
+    """`jax.lax.conv_general_dilated`, in value and derivatives, by this module's forms.
+
+    They are for images and kernels in the order of `conv2d`, without groups or dilation, on a CPU;
+    whatever else comes is left to jax.  A flax layer takes it as
+    `Conv(..., conv_general_dilated=...)`; `nnlab.models.from_flax` gives it.
+    """
+    usual = (
+        jax.default_backend() == "cpu"
+        and lhs.ndim == 4
+        and lhs.dtype == rhs.dtype
+        and dimension_numbers is not None
+        and all(d is None or set(d) == {1} for d in (lhs_dilation, rhs_dilation))
+        and feature_group_count == 1
+        and all(value is None or value == 1 for value in more.values())
+        and lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+        == lax.conv_dimension_numbers(lhs.shape, rhs.shape, ORDER)
+    )
+    if not usual:
+        return lax.conv_general_dilated(
+            lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers,
+            feature_group_count, **more,
+        )  # fmt: skip
+    size, taps, steps = lhs.shape[1:3], rhs.shape[:2], tuple(window_strides)
+    pads = lax.padtype_to_pads(size, taps, steps, padding) if isinstance(padding, str) else padding
+    at = Geometry(size, taps, steps, tuple((before, behind) for before, behind in pads))
+    return correlate_p.bind(lhs, rhs, at=at)
+
+
 def correlate(x: Images, kernel: Kernel, at: Geometry) -> Maps:
     """The convolution, as XLA computes it."""
     return lax.conv_general_dilated(x, kernel, at.steps, at.pads, dimension_numbers=ORDER)

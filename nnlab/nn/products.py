@@ -33,6 +33,28 @@ def product(
     return contract(x, w, 1, 0)
 
 
+def dot_general(
+    lhs: Array, rhs: Array, dimension_numbers: Any, precision: Any = None, **more: Any
+) -> Array:
+    """`jax.lax.dot_general`, in value and derivatives, by `product` where that is what is asked.
+
+    A flax layer takes it as `Dense(..., dot_general=...)`; `nnlab.models.from_flax` gives it.
+    """
+    (over_a, over_b), lanes = dimension_numbers
+    usual = (
+        (tuple(over_a), tuple(over_b)) == ((lhs.ndim - 1,), (0,))
+        and not any(map(len, lanes))
+        and rhs.ndim == 2
+        and lhs.dtype == rhs.dtype
+        and precision is None
+        and not any(more.values())
+    )
+    if not usual:
+        return lax.dot_general(lhs, rhs, dimension_numbers, precision, **more)
+    y = contract(lhs.reshape(-1, lhs.shape[-1]), rhs, 1, 0)
+    return y.reshape(*lhs.shape[:-1], y.shape[-1])
+
+
 def contract(a: Array, b: Array, i: int, j: int) -> Array:
     """The sum over axis i of matrix a and axis j of matrix b: [a's other axis, b's other axis]."""
     precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
