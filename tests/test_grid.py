@@ -13,7 +13,7 @@ from nnlab import UsageError
 from nnlab.lanes.devices import cache_bytes, devices
 from nnlab.lanes.planner import shape_chunks, target_lanes
 from nnlab.sweeps.choices import TABLES
-from nnlab.sweeps.group import cut
+from nnlab.sweeps.group import cut, footprint
 
 
 def sweep_of(axes: dict, hidden=(8,), **knobs) -> nnlab.Sweep:
@@ -183,8 +183,25 @@ def test_lanes_follow_the_size_of_the_network():
     small, middle, large = (target_lanes(n, 0, 2**33, cache) for n in (10_000, 190_000, 10_000_000))
     assert (small, middle, large) == (32, 16, 4)
     assert target_lanes(190_000, 0, 2**33, cache // 2) == 8
+    assert target_lanes(10_000_000, cache // 2, 2**33, cache) == 4
+    assert target_lanes(10_000_000, 2 * cache, 2**33, cache) == 1
     gpu = target_lanes(400_000, 1_000_000, 2**37, None)
     assert 1000 < gpu <= 4096
+    assert target_lanes(400_000, 2**30, 2**37, None) < gpu / 10
+
+
+def test_a_lanes_footprint_is_its_parameters_and_what_its_backward_pass_keeps():
+    """Of one example at least its inputs, its hidden outputs and their slopes; with batch, more."""
+
+    def of(**knobs):
+        sweep = sweep_of({"learning_rate": [0.1]}, hidden=(50,), **knobs)
+        (group,) = sweep.groups()
+        return footprint(group.recipes[0], group.for_tasks[0], sweep.data)
+
+    (weights, small), (_, middle), (_, large) = (of(batch_size=n) for n in (20, 40, 60))
+    assert weights == 4 * (5 * 50 + 50 + 50 * 3 + 3)
+    assert large - middle == middle - small >= 20 * 4 * (5 + 50 + 50)
+    assert of(batch_norm=True)[1] > small
 
 
 def test_a_device_has_its_share_of_the_largest_cache_as_the_machine_describes_it(tmp_path):

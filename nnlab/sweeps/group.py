@@ -15,7 +15,7 @@ from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.lanes.devices import cache_bytes, memory
 from nnlab.lanes.lift import Layout
-from nnlab.lanes.planner import COPIES, Shape, shape_chunks, target_lanes
+from nnlab.lanes.planner import COPIES, LEAST_LANES_CPU, Shape, shape_chunks, target_lanes
 from nnlab.lanes.program import Chunk, uncollected
 from nnlab.sweeps.axes import DEFAULTS
 from nnlab.sweeps.build import (
@@ -37,7 +37,7 @@ from nnlab.sweeps.starts import Starts
 from nnlab.train.keys import root
 from nnlab.train.loop import Plan
 from nnlab.train.task import Kin, Task
-from nnlab.types import Device, PyTree
+from nnlab.types import Array, Device, PyTree
 
 PARTS = ("dropout", "batch_norm", "label_smoothing", "l2")
 """Numbers whose part is left out of a program when it is off in all of the program's runs."""
@@ -284,6 +284,7 @@ def make_group(
     rehearse(recipes, for_tasks, for_rules, [kinds[i] for i in range(len(recipes))], data)
     parameters, activations = footprint(recipes[0], for_tasks[0], data)
     target = lanes or target_lanes(parameters, activations, memory(devices), cache_bytes(devices))
+    together = lanes or max(target, LEAST_LANES_CPU)
     counts = [[len(part) for part in row] for row in segments]
     alike = most_alike([(tasks[a][1], *row) for a, row in enumerate(counts) if turns[a]])
     wide = target * alike if in_turn and lanes is None else target
@@ -291,7 +292,7 @@ def make_group(
     refuse_too_large(shape.lanes, parameters, memory(devices))
     return Group(
         tuple(recipes), tuple(ids), segments, tuple(for_tasks), tuple(for_rules),
-        tuple(schedules), tuple(seeds), shape, max(1, target // shape.seeds), parameters,
+        tuple(schedules), tuple(seeds), shape, max(1, together // shape.seeds), parameters,
         in_turn,
     )  # fmt: skip
 
@@ -302,20 +303,26 @@ def most_alike(kinds: Sequence[Any]) -> int:
 
 
 def footprint(recipe: Recipe, numbers: dict[str, Any], data: Dataset) -> tuple[int, int]:
-    """Bytes of one lane: its parameters, and everything its forward pass computes on a batch."""
-    classes = data.classes
+    """Bytes of one lane: its parameters, and what a step keeps of its forward pass on a batch."""
     params, stats = Starts(data, "batch_norm" in numbers).outline(recipe)
     x = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.shape), jnp.float32)
     y = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.train.y.shape[1:]), data.train.y.dtype)
-    task = build_task(recipe, classes)
+    task = build_task(recipe, data.classes)
 
-    def loss(params, stats, x, y):
-        return task.loss(params, stats, x, y, numbers, root(0))
+    def backward(params: Any, stats: Any, x: Array, y: Array) -> Any:
+        """The backward pass, whose leaves are what it keeps."""
 
-    forward = jax.make_jaxpr(loss)(params, stats, x, y)
-    outputs = [v.aval for equation in forward.eqns for v in equation.outvars]
-    activations = sum(a.size * 4 for a in outputs if hasattr(a, "size"))
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params)), activations
+        def loss(params: Any):
+            return task.loss(params, stats, x, y, numbers, root(0))
+
+        return jax.vjp(loss, params, has_aux=True)[1]
+
+    kept = jax.eval_shape(backward, params, stats, x, y)
+    one, other = (
+        sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+        for tree in (params, kept)
+    )
+    return one, other
 
 
 def refuse_too_large(lanes: int, parameters: int, memory: int) -> None:
