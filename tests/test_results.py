@@ -253,6 +253,13 @@ def test_the_mean_over_an_axis_takes_its_interval_over_seeds():
     assert (wide["n"] == 3).all()
 
 
+def test_an_interval_of_accuracies_ends_where_accuracies_do():
+    found = known([[1.0, 0.98], [0.02, 0.0]], learning_rate=RATES[:2]).mean("val_accuracy")
+    half = 12.706205 * 0.01  # Student's t for one degree of freedom, times s / sqrt(2)
+    np.testing.assert_allclose(found["low"], [0.99 - half, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(found["high"], [1.0, 0.01 + half], rtol=1e-6)
+
+
 def test_one_seed_has_means_and_no_intervals():
     table = synthetic(seeds=1).mean("val_accuracy")
     assert np.isfinite(table["mean"]).all()

@@ -127,7 +127,8 @@ def heatmap(
         raise UsageError(f"a heat map needs two different axes, got {x} twice")
     results, notes = reduce(results, metric, [(x, MOST_CELLS), (y, MOST_CELLS)], each="cell")
     table = results.mean(metric, confidence=confidence).transpose(y, x)
-    mean, half = table["mean"].values, (table["high"] - table["low"]).values / 2
+    mean, low, high = (table[name].values for name in ("mean", "low", "high"))
+    half = np.maximum(high - mean, mean - low)
 
     fig = style.figure(f"{capital(words(metric))} by {words(y)} and {words(x)}")
     ax = fig.subplots()

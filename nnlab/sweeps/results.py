@@ -152,12 +152,16 @@ class Results:
         """The mean over seeds, with its interval: variables mean, low, high, n.
 
         Further axes in `over` are averaged inside each seed first, because runs of one seed share
-        their random numbers; the interval is over seeds all the same.
+        their random numbers; the interval is over seeds all the same. That of an accuracy ends
+        where accuracies do: no mean lies below 0 or above 1.
         """
         inner = self._over([name for name in _names(over) if name != "seed"])
         x = self.values(metric, epoch).mean(inner, skipna=False)
         where = self.finished.all(inner)
-        return _labelled(t_interval, confidence, where, x)
+        found = _labelled(t_interval, confidence, where, x)
+        if metric.endswith("accuracy"):
+            found["low"], found["high"] = found["low"].clip(min=0), found["high"].clip(max=1)
+        return found
 
     def difference(
         self,
