@@ -34,6 +34,8 @@ ORDER = ("NHWC", "HWIO", "NHWC")
 HEIGHT, WIDTH = 1, 2
 PART = 2**18
 """Numbers of maps that a kernel's gradient takes at a time: 1 MiB, which a core's cache holds."""
+MOST_PARTS = 16
+"""And in how many parts at most: each is compiled for itself."""
 
 
 class Windows(NamedTuple):
@@ -175,6 +177,7 @@ def kernel_gradient(x: Images, g: Maps, at: Geometry) -> Kernel:
         return y.reshape(rows, columns, x.shape[-1], features)
     g = apart(g, at)
     part = 1 << (max(1, PART // g[0].size).bit_length() - 1)  # a power of 2 fills vectors
+    part = max(part, -(-len(x) // MOST_PARTS))
 
     def of(images: Images, maps: Maps) -> Float[Array, "channels rows columns features"]:
         images = lax.optimization_barrier(jnp.transpose(images, (3, 1, 2, 0)))

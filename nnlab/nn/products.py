@@ -7,7 +7,7 @@ XLA first copies all weights at every step; measured on two cores, a step of Ada
 runs 1.08 times as fast this way.
 
 The product is a primitive of its own, bilinear in its operands, so that it can be differentiated in
-any order and mode. Its batching rule is all there is to it.
+any order and mode. Its batching rule, and how it is compiled alone, are all there is to it.
 """
 
 from functools import partial
@@ -76,6 +76,18 @@ def _dot(a: Array, b: Array, *, i: int, j: int, precision: Any) -> Array:
     return lax.dot_general(a, b, (((i,), (j,)), ((), ())), precision=precision)
 
 
+def _alone(a: Array, b: Array, *, i: int, j: int, precision: Any) -> Array:
+    """The product as it is compiled once no lanes are left in it.
+
+    On a CPU the sum over both first axes, a kernel's gradient, is taken as (b' a)', b turned round:
+    the kernel then lies in memory as it was drawn. It saves a large net, which trains a lane at a
+    time, a copy of its weights (2c2d, six steps: 3 %).
+    """
+    if not i == j == 0 or jax.default_backend() != "cpu":
+        return _dot(a, b, i=i, j=j, precision=precision)
+    return _dot(lax.optimization_barrier(b.T), a, i=1, j=0, precision=precision).T
+
+
 def _shape(a: Any, b: Any, **how: Any) -> Any:
     """Shape and dtype as XLA's own product has them, and its place on a mesh."""
     return jax.make_jaxpr(partial(_dot, **how))(a, b).out_avals[0]
@@ -127,4 +139,4 @@ contract_p.def_impl(jax.jit(_dot, static_argnames=("i", "j", "precision")))
 contract_p.def_abstract_eval(_shape)
 ad.defbilinear(contract_p, _to_a, _to_b)
 batching.primitive_batchers[contract_p] = _batch
-mlir.register_lowering(contract_p, mlir.lower_fun(_dot, multiple_results=False))
+mlir.register_lowering(contract_p, mlir.lower_fun(_alone, multiple_results=False))
