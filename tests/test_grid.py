@@ -190,6 +190,15 @@ def test_lanes_follow_the_size_of_the_network():
     assert target_lanes(400_000, 2**30, 2**37, None) < gpu / 10
 
 
+def test_lanes_that_fill_the_cache_train_alone_but_optimizers_of_one_block_together(monkeypatch):
+    monkeypatch.setattr("nnlab.sweeps.group.cache_bytes", lambda _: 1)
+    (alone,) = sweep_of({"learning_rate": [0.1, 0.2]}).groups()
+    assert (alone.shape.lanes, alone.shape.chunks) == (1, 2)
+    mixed = sweep_of({"optimizer": ["sgd", "adam", "momentum", "nadam", "radam"]})
+    assert [(g.shape.lanes, g.together) for g in mixed.groups()] == [(5, 4)]
+    assert [g.together for g in mixed.groups(1)] == [1]
+
+
 def test_a_lanes_footprint_is_its_parameters_and_what_its_backward_pass_keeps():
     """Of one example at least its inputs, its hidden outputs and their slopes; with batch, more."""
 

@@ -52,8 +52,8 @@ CPU_OPTIONS = {
     ),
 }
 """Without the first XLA copies every matrix at every step, for fear of an update that overtakes a
-read. The second leaves sums to XLA itself and products to its library, whose sums are slower
-(jax 0.10; 1 to 3 % of a step of Adam, 3 to 6 % of 48 optimizers' mixed)."""
+read. The second says what XLA's library computes: products and convolutions, no sums, which XLA
+does faster by itself (jax 0.10; 1 to 3 % of a step of Adam, 3 to 6 % of 48 optimizers' mixed)."""
 
 
 def compile_for(platform: str, lowered: Any) -> Any:

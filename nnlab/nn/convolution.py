@@ -31,7 +31,6 @@ Images = Float[Array, "batch height width channels"]
 Kernel = Float[Array, "rows columns channels features"]
 Maps = Float[Array, "batch h w features"]
 ORDER = ("NHWC", "HWIO", "NHWC")
-HEIGHT, WIDTH = 1, 2
 PART = 2**18
 """Numbers of maps that a kernel's gradient takes at a time: 1 MiB, which a core's cache holds."""
 MOST_PARTS = 16

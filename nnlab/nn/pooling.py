@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from nnlab.nn.convolution import HEIGHT, WIDTH, Images, Windows, windows
+from nnlab.nn.convolution import Images, Windows, windows
 
 Pooled = Float[Array, "batch h w channels"]
 Tiles = Float[Array, "batch h rows w columns channels"]
@@ -37,7 +37,7 @@ def mean_pool2d(
 ) -> Pooled:
     """The mean of the pixels in each window that lie inside the image."""
     stride = size if stride is None else stride
-    sizes = x.shape[HEIGHT], x.shape[WIDTH]
+    sizes = x.shape[1:3]
     x, *at = covered(x, size, stride, padding, 0.0)
     total = (
         jnp.sum(tiles(x, size), axis=(2, 4))
@@ -55,7 +55,7 @@ def covered(
     x: Images, size: int, stride: int, padding: str, fill: float
 ) -> tuple[Pooled, Windows, Windows]:
     """Images cut or filled up so that the windows cover them exactly, and the windows."""
-    at = [windows(x.shape[axis], size, stride, padding) for axis in (HEIGHT, WIDTH)]
+    at = [windows(pixels, size, stride, padding) for pixels in x.shape[1:3]]
     edges = [
         (before, (count - 1) * stride + size - pixels - before, 0)
         for pixels, (count, before) in zip(x.shape[1:3], at, strict=True)

@@ -284,10 +284,11 @@ def make_group(
     rehearse(recipes, for_tasks, for_rules, [kinds[i] for i in range(len(recipes))], data)
     parameters, activations = footprint(recipes[0], for_tasks[0], data)
     target = lanes or target_lanes(parameters, activations, memory(devices), cache_bytes(devices))
-    together = lanes or max(target, LEAST_LANES_CPU)
     counts = [[len(part) for part in row] for row in segments]
     alike = most_alike([(tasks[a][1], *row) for a, row in enumerate(counts) if turns[a]])
-    wide = target * alike if in_turn and lanes is None else target
+    wide, together = target, target
+    if in_turn and lanes is None:
+        wide, together = target * alike, max(target, LEAST_LANES_CPU)
     shape = shape_chunks(counts, len(seeds), wide, len(devices), exact=lanes is not None)
     refuse_too_large(shape.lanes, parameters, memory(devices))
     return Group(
