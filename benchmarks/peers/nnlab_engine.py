@@ -1,7 +1,7 @@
 """nnlab's own engine: the planner's chunks, one program, one host device per core.
 
-`run` is the loop of `nnlab.sweeps.execute.train_group` without the store: it stacks the weights of
-the next chunks while a round trains, and every chunk's record comes back to numpy.
+`run` is the loop of `nnlab.sweeps.execute.train_group` without the store: rounds in line, and every
+chunk's record back in numpy.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,9 @@ from benchmarks.workloads import Losses, Workload
 from nnlab.lanes.devices import describe, devices
 from nnlab.lanes.devices import prepare as use_all_cores
 from nnlab.lanes.program import Program
+from nnlab.lanes.rounds import train_rounds
 from nnlab.sweeps.arrays import program_data
-from nnlab.sweeps.execute import chunk_arrays, wait
+from nnlab.sweeps.execute import chunk_arrays
 from nnlab.sweeps.starts import Starts
 from nnlab.sweeps.sweep import Sweep
 
@@ -73,13 +74,9 @@ def prepare_sweep(sweep: Sweep, lanes: int | None = None) -> Prepared:
 
     def run() -> Losses:
         found = {}
-        ready = stack(rounds[0])
-        for i, round_ in enumerate(rounds):
-            running = program(ready)
-            if i + 1 < len(rounds):
-                ready = stack(rounds[i + 1])
-            wait(running)
-            record = jax.tree.map(np.asarray, running)
+        for round_, (record, _) in zip(
+            rounds, train_rounds(program, map(stack, rounds)), strict=True
+        ):
             for device, chunk in enumerate(round_):
                 one = jax.tree.map(lambda a, d=device: a[d], record)
                 arrays = dict(chunk_arrays(group, *chunk, one))

@@ -1,10 +1,11 @@
 """Command lines that end well: what cannot be carried out is one line and exit status 2."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -43,15 +44,14 @@ def carry_out(app: typer.Typer, name: str) -> None:
     try:
         status = app(standalone_mode=False)
         if status == INTERRUPTED:  # typer has caught Ctrl-C and says nothing
-            say_error("interrupted", name)
+            interrupted("interrupted", name)
         sys.exit(status)
     except typer.TyperException as error:
         say_error(error.format_message(), name)
     except UsageError as error:
         say_error(str(error), name)
     except (typer.Abort, KeyboardInterrupt):
-        say_error("interrupted", name)
-        sys.exit(INTERRUPTED)
+        interrupted("interrupted", name)
     sys.exit(2)
 
 
@@ -60,6 +60,13 @@ def say_error(message: str, name: str = "nnlab") -> None:
     if message:
         console = Console(stderr=True)
         console.print(f"{name}: {message}", markup=False, highlight=False, soft_wrap=True)
+
+
+def interrupted(message: str, name: str = "nnlab") -> NoReturn:
+    """One line and status 130, at once: without waiting for what devices still compute."""
+    say_error(message, name)
+    sys.stdout.flush()
+    os._exit(INTERRUPTED)
 
 
 def conclude(
@@ -90,5 +97,4 @@ def kept(out: Path | None, parts: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         where = f"finished {parts} are in {out}; the same command continues from there"
-        say_error(f"interrupted; {where if out else 'nothing was kept (no --out)'}")
-        sys.exit(INTERRUPTED)
+        interrupted(f"interrupted; {where if out else 'nothing was kept (no --out)'}")

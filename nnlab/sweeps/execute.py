@@ -3,7 +3,6 @@
 A thread compiles, while initial weights are drawn and while the group before trains.
 """
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from nnlab.errors import UsageError
 from nnlab.lanes.cache import remember_speed
 from nnlab.lanes.devices import one_thread_each
 from nnlab.lanes.program import Chunk, Program, on_all
+from nnlab.lanes.rounds import IN_LINE, train_rounds
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.group import Group
 from nnlab.sweeps.predict import fingerprint
@@ -128,23 +128,24 @@ def train_group(
 ) -> None:
     """Train a group's chunks, one per device side by side, and keep them.
 
-    `meanwhile` is called once, while the first round trains.
+    `meanwhile` is called once, while the first rounds train.
     """
     group, work, program = ready.group, ready.work, ready.program
-    width, chunks = len(program.devices), ready.chunks
+    width = len(program.devices)
     rounds = [work[i : i + width] for i in range(0, len(work), width)]
+
+    def drawn() -> Iterator[list[Chunk]]:
+        for i, round_ in enumerate(rounds):
+            if i == IN_LINE:
+                meanwhile()
+            yield ready.stack(round_) if i else ready.chunks
+        if len(rounds) <= IN_LINE:
+            meanwhile()
+
     meter.show("training")
     times = []
-    for i, round_ in enumerate(rounds):
-        began = time.perf_counter()
-        running = program(chunks)
-        if i == 0:
-            meanwhile()
-        if i + 1 < len(rounds):
-            chunks = ready.stack(rounds[i + 1])
-        wait(running)
-        seconds = time.perf_counter() - began
-        record = jax.tree.map(np.asarray, running)
+    finished = train_rounds(program, drawn())
+    for i, (round_, (record, seconds)) in enumerate(zip(rounds, finished, strict=True)):
         compiling = program.compile_seconds if i == 0 else 0.0
         for device, (number, config_chunk, seed_chunk) in enumerate(round_):
             one = jax.tree.map(lambda a, d=device: a[d], record)
@@ -158,12 +159,6 @@ def train_group(
         times.append(seconds)
     lane_steps = width * group.shape.lanes * group.steps(data)
     remember_speed(fingerprint(group, data), lane_steps / median(times))
-
-
-def wait(record: Record) -> None:
-    """Wait for a running program, so that Ctrl-C is heard at once."""
-    while not all(leaf.is_ready() for leaf in jax.tree.leaves(record)):
-        time.sleep(0.01)
 
 
 def chunk_arrays(
