@@ -52,7 +52,8 @@ def train_plainly(sweep: nnlab.Sweep, group: Group, position: int, seed: int) ->
         for o, members in enumerate(row)
         if position in members
     )
-    start = Starts(sweep.data, group.batch_norm)(group.recipes[position], seed)
+    starts = Starts(sweep.data, group.batch_norm)(group.recipes[position], [seed])
+    start = jax.tree.map(lambda a: a[0], starts)
     numbers = [
         {k: np.bool_(v) if isinstance(v, bool) else np.float32(v) for k, v in row.items()}
         for row in (group.for_tasks[position], group.for_rules[position])

@@ -128,7 +128,7 @@ def test_all_configs_of_a_seed_share_initial_draws_and_batches():
     from nnlab.sweeps.starts import Starts
 
     starts = Starts(sweep.data, batch_norm=False)
-    (one, _), (tenth, _) = (starts(recipe, 3) for recipe in group.recipes)
+    (one, _), (tenth, _) = (starts(recipe, [3]) for recipe in group.recipes)
     np.testing.assert_allclose(one.layers[0].w, 10 * tenth.layers[0].w, rtol=1e-5)
 
 

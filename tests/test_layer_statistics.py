@@ -203,7 +203,8 @@ def test_epoch_zero_is_the_start_and_the_last_epoch_the_end(watched):
     assert recorded["layer_std"].dims == ("seed", "epoch", "layer")
     assert recorded["epoch"].values.tolist() == [0, 1, 2]
     (group,) = sweep.groups()
-    params, stats = draw(group.recipes[0], 1, sweep.data, batch_norm=False)
+    drawn = draw(group.recipes[0], [1], sweep.data, batch_norm=False)
+    params, stats = jax.tree.map(lambda a: a[0], drawn)
     x = (sweep.data.valid.x - sweep.data.offset) * sweep.data.scale
     params, x = jax.tree.map(jnp.asarray, (params, x))
     (signal,) = signals(MLP((8,)), params, stats, x, Settings(), None)

@@ -136,7 +136,8 @@ def test_schedule_free_runs_are_evaluated_at_their_average(name: str) -> None:
     (group,) = asked.groups()
     layout, data = group.layout(asked.data), jax.tree.map(np.asarray, program_data(asked.data))
     (task,), (rule,) = layout.tasks, layout.rules
-    start = Starts(asked.data, group.batch_norm)(group.recipes[0], 0)
+    starts = Starts(asked.data, group.batch_norm)(group.recipes[0], [0])
+    start = jax.tree.map(lambda a: a[0], starts)
     numbers = tuple(
         {k: np.float32(v) for k, v in row.items()}
         for row in (group.for_tasks[0], group.for_rules[0])
@@ -218,7 +219,7 @@ def test_initializers_that_look_at_the_data_are_inits_like_others() -> None:
     draw = Starts(asked.data, group.batch_norm)
     x = examples(asked.data)
     for recipe in group.recipes:
-        params, _ = draw(recipe, 0)
+        params, _ = jax.tree.map(lambda a: a[0], draw(recipe, [0]))
         z = x @ params.layers[0].w + params.layers[0].b
         kind = dict(recipe.start)["init"][0].__name__
         if kind == "lsuv":

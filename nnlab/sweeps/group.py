@@ -151,7 +151,10 @@ class Group:
         by_task, by_rule = self._members(config_chunk)
         seeds = [self.seeds[place.position] for place in self.seeds_of(seed_chunk)]
         start = tuple(
-            stack([stack([starts(self.recipes[i], s) for i in lanes]) for s in seeds])
+            trees.map(
+                lambda *lanes: np.stack(lanes, axis=1),
+                *[starts(self.recipes[i], seeds) for i in lanes],
+            )
             for lanes in by_task
         )
         return self._chunk(seeds, start, by_task, by_rule)
@@ -201,11 +204,6 @@ def cut(members: Sequence[int], piece: int, size: int) -> list[Place]:
         Place(members[min(i, len(members) - 1)], i >= len(members))
         for i in range(piece * size, (piece + 1) * size)
     ]
-
-
-def stack(items: Sequence[PyTree]) -> PyTree:
-    """Trees of numpy arrays along a new leading axis."""
-    return trees.map(lambda *leaves: np.stack(leaves), *items)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
