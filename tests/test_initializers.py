@@ -154,20 +154,25 @@ def test_a_gain_multiplies_the_weights(name):
 # --- equal to the libraries' ---
 
 
+def assert_the_same_draws(mine, theirs):
+    """Bit for bit in jax 0.10 and 0.11; jax 0.12 rounds the scale of normal numbers otherwise."""
+    np.testing.assert_allclose(mine, theirs, rtol=2.4e-7, atol=0)
+
+
 @pytest.mark.parametrize("family", ["glorot", "he", "lecun"])
 @pytest.mark.parametrize("distribution", ["normal", "uniform"])
-def test_the_six_named_after_jax_equal_jax_bit_for_bit(family, distribution):
+def test_the_six_named_after_jax_equal_jax(family, distribution):
     name = f"{family}_{distribution}"
     theirs = getattr(jax.nn.initializers, name)()
-    np.testing.assert_array_equal(INITIALIZERS[name]()(KEY, KERNEL), theirs(KEY, KERNEL))
+    assert_the_same_draws(INITIALIZERS[name]()(KEY, KERNEL), theirs(KEY, KERNEL))
 
 
 @pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg", "fan_geo_avg"])
 @pytest.mark.parametrize("distribution", ["normal", "truncated_normal", "uniform"])
-def test_variance_scaling_equals_jax_bit_for_bit(mode, distribution):
+def test_variance_scaling_equals_jax(mode, distribution):
     theirs = jax.nn.initializers.variance_scaling(1.7, mode, distribution, (0, 1), -1, (2,))
     mine = ours.variance_scaling(1.7, mode, distribution, Axes((0, 1), -1, 2))
-    np.testing.assert_array_equal(mine(KEY, KERNEL), theirs(KEY, KERNEL))
+    assert_the_same_draws(mine(KEY, KERNEL), theirs(KEY, KERNEL))
 
 
 THEIRS = jax.nn.initializers
@@ -184,9 +189,9 @@ EQUALS = {
 
 
 @pytest.mark.parametrize("name", EQUALS)
-def test_equals_jax_bit_for_bit(name):
+def test_equals_jax(name):
     mine, theirs = EQUALS[name]
-    np.testing.assert_array_equal(mine(KEY, KERNEL), theirs(KEY, KERNEL))
+    assert_the_same_draws(mine(KEY, KERNEL), theirs(KEY, KERNEL))
 
 
 def test_flax_takes_ours_as_kernel_init():

@@ -14,8 +14,8 @@ PRIMITIVES = frozenset(
     abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil
     clamp convert_element_type copy copy_p cos cosh digamma div eq erf erf_inv erfc exp exp2 expm1
     floor ge gt integer_pow is_finite le lgamma log log1p log2 logistic lt max min mul ne neg
-    nextafter not one_minus_square or pow reduce_precision rem round rsqrt select_n sign sin sinh
-    sqrt square stop_gradient sub tan tanh xor
+    nextafter not one_minus_square or polynomial pow reduce_precision rem round rsqrt select_n
+    sign sin sinh sqrt square stop_gradient sub tan tanh xor
     """.split()  # noqa: SIM905
 )
 """Of jax: those whose results have the shape of their arguments, number by number."""
@@ -51,6 +51,8 @@ def _one(equation: Any) -> bool:
     name = equation.primitive.name
     if name == "broadcast_in_dim":
         return equation.invars[0].aval.shape == ()
+    if name == "bitcast_convert_type":  # to numbers of another length it takes several for one
+        return equation.invars[0].aval.shape == equation.outvars[0].aval.shape
     if name in CALLS:
         scalar = name != "cond" or equation.invars[0].aval.shape == ()
         return scalar and all(_all(*inner) for inner in _functions(equation.params))
