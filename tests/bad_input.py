@@ -71,6 +71,7 @@ AXES: dict[str, tuple[dict, list[str]]] = {
     "argument out of range": ({"optimizer": ["adam(beta1=1.5)"]}, ["beta1", "1.5"]),
     "argument not a number": ({"init": ["normal(x)"]}, ["std needs a number", "'x'"]),
     "argument infinite": ({"init": ["normal(inf)"]}, ["std needs a finite number"]),
+    "colon without a number": ({"activation": ["elu:"]}, ["cannot read activation 'elu:'"]),
     "argument not whole": ({"activation": ["maxout(1.5)"]}, ["pieces needs a whole number"]),
     "no pieces": ({"activation": ["maxout(0)"]}, ["pieces counts from 1"]),
     "no parenthesis": ({"init": ["normal(0.1"]}, ["cannot read init", "name(0.1)"]),

@@ -75,6 +75,7 @@ def test_what_changes_no_run_is_refused(axes, knobs, name):
 def test_what_changes_some_run_is_kept():
     axes = {"optimizer": ["sgd(learning_rate=1)", "sgd"]}
     assert len(sweep_of(axes, learning_rate=0.1).grid.recipes) == 2
+    assert sweep_of({"learning_rate": [1e17]}).grid.recipes
 
 
 def test_groups_share_shapes_batches_and_epochs():

@@ -150,7 +150,8 @@ def fixed(made: Any) -> Callable[[], Any]:
     return lambda: made
 
 
-SPECIFICATION = re.compile(r"^\s*([A-Za-z_]\w*)\s*(?:\((.*)\)|:(.*))?\s*$")
+WORD = r"[^:]*[^:\s][^:]*"
+SPECIFICATION = re.compile(rf"^\s*([A-Za-z_]\w*)\s*(?:\((.*)\)|:({WORD}(?::{WORD})*))?\s*$")
 
 
 def parse(kind: str, text: str) -> Choice:

@@ -80,7 +80,7 @@ def another(value: Any) -> Any:
     """A value of a knob that differs from this one."""
     if isinstance(value, Choice):
         return replace(value, function=object(), static=(), numbers=())
-    return value + 1
+    return value + 1 if value + 1 != value else value / 2
 
 
 def unread(name: str, recipes: Sequence[Recipe]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from nnlab.errors import UsageError
 from nnlab.models.model import Model, Settings, draws, reads
 from nnlab.optim.schedules import constant
-from nnlab.sweeps.axes import PROGRAM_KNOBS, structure
+from nnlab.sweeps.axes import DEFAULTS, PROGRAM_KNOBS, structure
 from nnlab.sweeps.choices import Choice, hyperparameters, is_length, is_structural, parameters
 from nnlab.train.loop import Plan
 
@@ -24,6 +24,8 @@ SETTINGS = frozenset(Settings._fields)
 FORWARD = SETTINGS | {"loss", "label_smoothing"}
 """Knobs of the forward half, which a model may read or not."""
 CONSTANT: Branch = (constant, ())
+NOT_OPTIMIZERS = ({*DEFAULTS, "loss"} | SETTINGS) - {"learning_rate"}
+"""Knobs that are no optimizer's, even if one has an argument of that name."""
 
 
 class Recipe(NamedTuple):
@@ -102,11 +104,12 @@ def prefixed(prefix: str, choice: Choice) -> dict[str, Any]:
 def read_optimizer(choice: Choice, knobs: Mapping[str, Any]) -> tuple[Branch, dict[str, Any]]:
     """An optimizer's branch and numbers: its own arguments first, then knobs of the same name.
 
+    Knobs of the network and of the loop keep out: `seed` in an optimizer is its own number.
     Weight decay goes to optimizers that have their own; for the others it is an L2 penalty.
     """
     known = hyperparameters(choice.function, "optimizer")
     given = dict(choice.static + choice.numbers)
-    given = {k: knobs[k] for k in known if k in knobs and k not in given} | given
+    given = {k: knobs[k] for k in known if k in knobs and k not in NOT_OPTIMIZERS} | given
     missing = [k for k, p in known.items() if p.default is p.empty and k not in given]
     if missing:
         raise UsageError(
