@@ -10,7 +10,7 @@ class UsageError(ValueError):
 
 def unknown(kind: str, word: object, choices: Iterable[str]) -> UsageError:
     """The error for a name that is not in a table: the nearest name, then the whole list."""
-    names = sorted(choices)
+    names = sorted(set(choices))
     near = difflib.get_close_matches(str(word), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return UsageError(f"unknown {kind} {str(word)!r}; {hint}choose from {', '.join(names)}")

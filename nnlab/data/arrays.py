@@ -135,9 +135,10 @@ def size(part: float | np.integer, total: int, word: str) -> int:
     else:
         count = round(part * total) if 0 < part < 1 else 0
     if not 1 <= count < total:
+        hint = f"try {word}=0.15" if 1 <= round(0.15 * total) < total else "have more examples"
         raise UsageError(
             f"{word}={part} of {total:,} examples; it needs a fraction between 0 and 1 or a count "
-            f"from 1 to {total - 1:,}; try {word}=0.15"
+            f"from 1 to {total - 1:,}; {hint}"
         )
     return count
 

@@ -2,7 +2,7 @@
 
 Conventions, kept by every method.  An unfinished run (`diverged_at` = -1) is missing: it is left
 out of means and of n.  A diverged run is not missing: its loss is +inf, so the mean loss of a cell
-with a diverged seed is +inf and has no interval; its accuracy counts as recorded (about chance).
+with a diverged seed is +inf and has no interval; its accuracy counts as recorded (chance or 0).
 Larger is better for metrics named *accuracy*, smaller for all others.  A metric with a history is
 taken at the last epoch unless `epoch` says otherwise.  Intervals are Student's t over seeds; with
 one seed they are NaN.
@@ -133,14 +133,9 @@ class Results:
     def sel(self, **choices: Any) -> "Results":
         """The part of the results at the named values: `results.sel(optimizer="adam")`.
 
-        A list of values keeps the axis: `results.sel(optimizer=["adam", "sgd"])`.
+        Several values keep the axis: `results.sel(optimizer=["adam", "sgd"])`; seeds always do.
         """
-        places = {
-            axis: [self._place(axis, v) for v in value]
-            if isinstance(value, list)
-            else self._place(axis, value)
-            for axis, value in choices.items()
-        }
+        places = {axis: self._places(axis, value) for axis, value in choices.items()}
         recorded = self.recorded.isel(places, missing_dims="ignore")
         return Results(self.dataset.isel(places), recorded)
 
@@ -183,8 +178,9 @@ class Results:
 
         The best place has the best mean of `metric` over seeds.  Candidates are compared on the
         seeds that all of them finished; where there is no such seed, those with the most finished
-        seeds compete.  A mean that is not finite never wins; where no candidate is left, the chosen
-        coordinates are missing.  They stay as coordinates along the other axes.
+        seeds compete.  A mean that is not finite never wins, nor does a place of which every run
+        diverged; where no candidate is left, the chosen coordinates are missing.  They stay as
+        coordinates along the other axes.
         """
         metric, over = metric or self.headline, self._over(over)
         if not over:
@@ -195,7 +191,8 @@ class Results:
         x = self.values(metric)
         mean = x.where(used).mean("seed").where(~(x.isnull() & used).any("seed"))
         score = mean if larger_is_better(metric) else -mean
-        score = score.where(np.isfinite(score) & (n == n.max(over)), -np.inf).transpose(..., *over)
+        sound = np.isfinite(score) & (used & ~self.diverged).any("seed")
+        score = score.where(sound & (n == n.max(over)), -np.inf).transpose(..., *over)
         rest, shape = score.dims[: -len(over)], score.shape[-len(over) :]
         flat = score.values.reshape(*score.shape[: -len(over)], -1)
         winner = np.unravel_index(flat.argmax(-1), shape)
@@ -290,9 +287,10 @@ class Results:
         """Read what `save` wrote; a folder stands for the results.nc in it."""
         path = Path(path) / "results.nc" if Path(path).is_dir() else Path(path)
         if not path.exists():
-            raise UsageError(
-                f"there is no {path}; give the folder or results.nc of a finished sweep"
-            )
+            hint = "give a file that Results.save wrote"
+            if (path.parent / "sweep.json").exists():
+                hint = f"nnlab.load({str(path.parent)!r}) reads a sweep's directory"
+            raise UsageError(f"there is no {path}; {hint}")
         try:
             parts = xr.open_groups(path, engine="h5netcdf")
             with parts["/"] as dataset, parts.get(f"/{RECORDED}", xr.Dataset()) as recorded:
@@ -319,12 +317,23 @@ class Results:
         knobs = [k for k in self.knobs if k not in self.axes]
         return axes + [k for k in knobs if set(self.dataset[k].dims) & set(axes)]
 
+    def _places(self, axis: str, value: Any) -> int | list[int]:
+        """Where on an axis one value is, or several are."""
+        several = isinstance(value, list | tuple | range | np.ndarray)
+        values: list[Any] = list(value) if several else [value]
+        if not values:
+            raise UsageError(f"sel got no value of {axis}; give one or more")
+        places = [self._place(axis, v) for v in values]
+        return places if several or axis == "seed" else places[0]
+
     def _place(self, axis: str, value: Any) -> int:
         """Where on an axis a value is; numbers match to a relative 1e-6."""
         if axis not in (*self.axes, "seed"):
             raise unknown("axis", axis, (*self.axes, "seed"))
         labels = self.labels(axis)
-        numeric = np.issubdtype(labels.dtype, np.number) and isinstance(value, int | float)
+        numeric = np.issubdtype(labels.dtype, np.number) and isinstance(
+            value, int | float | np.number
+        )
         same = np.isclose(labels, value, rtol=1e-6, atol=0) if numeric else labels == value
         if not np.any(same):
             raise unknown(axis.replace("_", " "), value, [str(label) for label in labels])

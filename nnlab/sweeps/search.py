@@ -39,6 +39,8 @@ class Range:
         ends = (self.low, self.high)
         if not all(isinstance(end, Real) and np.isfinite(end) for end in ends):
             raise UsageError(f"a range needs two finite numbers, got {ends}; try (1e-4, 1e-1)")
+        if not isinstance(self.log, bool):
+            raise UsageError(f"a range is log or not, got log={self.log!r}; try log=False")
         if self.low >= self.high:
             raise UsageError(f"a range needs low < high, got {self.low:g}..{self.high:g}")
         if self.log and self.low <= 0:
@@ -111,6 +113,13 @@ class Search:
     """Each stage's configs, in the order of its results."""
     out: Path | None = None
     """Where the stages are kept."""
+
+    def __repr__(self) -> str:
+        """The best config, and of how many."""
+        configs = ", then ".join(str(len(stage)) for stage in self.drawn)
+        best, value = self.trials[0].knobs, self.trials[0].value
+        knobs = ", ".join(f"{knob} {words(v, 40)}" for knob, v in best.items())
+        return f"Search: {knobs} is best of {configs} configs, {self.metric} {value:.4g}"
 
     @property
     def best(self) -> dict[str, Any]:
