@@ -60,7 +60,7 @@ def test_a_sweep_stopped_by_ctrl_c_and_by_a_kill_ends_bit_for_bit_as_if_never_st
     out, never_stopped = tmp_path / "stopped", tmp_path / "never"
 
     status, errors = stop(out, signal.SIGINT)
-    assert status == 130
+    assert status == 130, errors
     assert f"interrupted; finished chunks are in {out}; the same command continues" in errors
     assert "Traceback" not in errors
     after_ctrl_c = chunks(out)

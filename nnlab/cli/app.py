@@ -74,7 +74,7 @@ def ablate(
         show_summary(sweep.summary(lanes))
         show_prediction(sweep.predict(lanes))
         return
-    with kept(out, "chunks"):
+    with kept(out):
         results = sweep.run(out, lanes=lanes, progress=not quiet)
     show_results(results, out)
 
@@ -147,7 +147,10 @@ def show_prediction(prediction: Any) -> None:
 
 def show_results(results: Any, out: Path | None) -> None:
     """The headline of a finished sweep."""
+    from nnlab.report.table import headline
+
     OUT.print(repr(results), markup=False, highlight=False, soft_wrap=True)
+    OUT.print(headline(results), markup=False, highlight=False, soft_wrap=True)
     if out is not None:
         OUT.print(f"figures and tables: nnlab report {out}", markup=False, soft_wrap=True)
 

@@ -91,10 +91,15 @@ def conclude(
 
 
 @contextmanager
-def kept(out: Path | None, parts: str) -> Iterator[None]:
+def kept(out: Path | None) -> Iterator[None]:
     """Ctrl-C while training says what is kept and how to go on, and ends with status 130."""
     try:
         yield
     except KeyboardInterrupt:
-        where = f"finished {parts} are in {out}; the same command continues from there"
-        interrupted(f"interrupted; {where if out else 'nothing was kept (no --out)'}")
+        if out is None:
+            what = "nothing was kept (no --out)"
+        elif any(out.rglob("chunks/*.npz")):
+            what = f"finished chunks are in {out}; the same command continues from there"
+        else:
+            what = "no chunk was finished; the same command begins anew"
+        interrupted(f"interrupted; {what}")

@@ -69,7 +69,7 @@ def search(
     arguments |= {"final_seeds": final_seeds, "seed": seed, "own_weights": own_weights}
     arguments |= {"out": out, "progress": not quiet}
     console = Console()
-    with kept(out, "chunks"):
+    with kept(out):
         found = run(**arguments)
         show(found, console)
         final = found.final(progress=not quiet)
