@@ -55,6 +55,11 @@ def test_a_place_of_which_every_run_diverged_is_never_best():
     assert float(Results(worse).best("val_accuracy")["learning_rate"]) < 1.0
 
 
+def test_a_picture_of_what_diverged_has_no_numbers_along_y():
+    figure = nnlab.plot(synthetic(RATES, diverge=0.0), "learning_rate", "val_loss")
+    assert figure.axes[0].get_yticks().size == 0
+
+
 def test_the_directory_of_a_sweep_is_not_a_saved_file(tmp_path):
     out = tmp_path / "runs"
     nnlab.Sweep(nnlab.models.mlp([4]), blobs(), {}, epochs=1, batch_size=20).run(

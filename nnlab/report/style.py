@@ -173,10 +173,13 @@ def x_scale(ax: "Axes", values: np.ndarray) -> Spacing:
 def y_scale(ax: "Axes", metric: str, values: np.ndarray) -> None:
     """Percent for accuracies, never beyond 0 and 100; a logarithm for losses, cut at divergence.
 
-    What lies above 100 times the median of the finite values would squash the rest.
+    What lies above 100 times the median of the finite values would squash the rest. Where nothing
+    is finite there is no scale.
     """
     seen = values[np.isfinite(values)]
-    if larger_is_better(metric):
+    if not seen.size:
+        ax.set_yticks([])
+    elif larger_is_better(metric):
         percent(ax.yaxis)
         low, high = ax.get_ylim()
         ax.set_ylim(max(low, -0.03), min(high, 1.03))
