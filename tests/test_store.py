@@ -1,6 +1,9 @@
 """A sweep's directory: whole files, the right sweep, nothing lost."""
 
 import json
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +84,23 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         write_atomically(path, stop_halfway)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_ctrl_c_waits_until_a_file_is_written(tmp_path):
+    def write(file):
+        file.write(b"first ")
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        file.write(b"second")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write_atomically(tmp_path / "file", write)
+    finally:
+        handler = signal.signal(signal.SIGINT, before)
+    assert handler is signal.default_int_handler
+    assert (tmp_path / "file").read_bytes() == b"first second"
 
 
 def test_the_same_sweep_continues_and_keeps_its_description(tmp_path):
