@@ -21,6 +21,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 jax.config.update("jax_compilation_cache_dir", f"{os.environ['NNLAB_CACHE_DIR']}/jax")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_cpu_enable_async_dispatch", False)
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("XLA_FLAGS", hurry.environment()["XLA_FLAGS"])
     jax.devices()  # reads the flags

@@ -1,9 +1,13 @@
 """What nnlab knows of the machine: how weights lie, how long a sweep takes, what is kept."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hurry import environment
 
 import nnlab
 from nnlab.errors import UsageError
@@ -108,3 +112,32 @@ def test_precision_on_a_cpu_changes_nothing_and_is_refused():
         nnlab.Sweep(precision="bfloat16").groups()
     with pytest.raises(UsageError, match="did you mean 'bfloat16'"):
         nnlab.Sweep(precision="bfloat")
+
+
+DRAWING = """
+import nnlab
+from nnlab.lanes.devices import devices
+from nnlab.lanes.program import Program
+from nnlab.sweeps.arrays import program_data
+from nnlab.sweeps.starts import Starts
+
+sweep = nnlab.Sweep(nnlab.models.mlp([64]), None, {"seed": range(64)}, epochs=500)
+(group,) = sweep.groups(4)
+program = Program(group.plan, group.layout(sweep.data), program_data(sweep.data), devices())
+starts = Starts(sweep.data, group.batch_norm)
+first, second, third, *_ = group.chunks()
+running = program([group.chunk(*first, starts)] * len(program.devices))
+for chunk in (second, third):  # while this and that compiles, and while the devices train
+    group.chunk(*chunk, starts)
+print([shard.data.is_ready() for shard in running.train_loss.addressable_shards])
+"""
+
+
+TWO = {"JAX_NUM_CPU_DEVICES": "2", "JAX_PLATFORMS": "cpu"}
+
+
+def test_weights_are_drawn_while_the_devices_train():
+    done = subprocess.run(
+        [sys.executable, "-c", DRAWING], env=environment() | TWO, capture_output=True, text=True
+    )
+    assert done.stdout == "[False, False]\n", done.stderr

@@ -37,9 +37,12 @@ def prepare() -> None:
     A few lanes on each of several devices beat many lanes on one: about 1.6 times on two cores.
     jax fixes the number when it first computes, so a script that computes before its first
     sweep calls this at its top; afterwards it changes nothing and `devices` says so.
-    Compiled programs are kept for the next process from here on.
+    Compiled programs are kept for the next process from here on, and what one CPU device computes
+    is computed at once: weights that are drawn would else wait until all devices have trained.
     """
     keep_programs()
+    if "JAX_CPU_ENABLE_ASYNC_DISPATCH" not in os.environ:
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
     if asked():
         return
     try:
