@@ -73,7 +73,8 @@ def test_two_rounds_are_started_and_one_more_is_drawn_before_the_first_is_finish
     first = threading.Thread(target=lambda: next(trained))
     first.start()
     began = time.monotonic()
-    while len(device.drawn) <= IN_LINE and time.monotonic() - began < PATIENCE:
+    while (len(device.drawn), len(device.started)) != (IN_LINE + 1, IN_LINE):
+        assert time.monotonic() - began < PATIENCE
         time.sleep(0.001)
     assert (device.started, device.drawn) == ([0, 1], [0, 1, 2])
     device.ready[0].set()
