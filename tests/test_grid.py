@@ -246,3 +246,18 @@ def test_no_chunk_holds_nothing_but_copies():
     """Many segments of few configs each: a segment needs a lane, so chunks exceed the target."""
     shape = shape_chunks([[8] * 48], 1, 16, 2)
     assert (shape.lanes, shape.chunks) == (48, 8)
+
+
+def test_an_optimizer_s_own_argument_is_no_knob_of_the_loop_or_the_network():
+    import optax
+
+    def plain(learning_rate):
+        return optax.sgd(3 * learning_rate)
+
+    for name in ("seed", "epochs", "batch_size", "draw", "init", "dropout", "precision"):
+        scope = {"optax": optax}
+        exec(f"def own(learning_rate, {name}=3.0): return optax.sgd({name} * learning_rate)", scope)
+        axes = {"optimizer": {"own": scope["own"], "plain": plain}}
+        sweep = nnlab.Sweep(nnlab.models.mlp([4]), blobs(), axes, epochs=1, batch_size=20)
+        own, plain_too = sweep.run(progress=False)["val_loss"].values
+        np.testing.assert_allclose(own, plain_too, rtol=1e-5)

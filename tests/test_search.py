@@ -66,6 +66,8 @@ def test_a_search_finds_the_rates_that_learn_and_looks_at_test_data_once(tmp_pat
     for results in found.stages:
         assert not [name for name in results.metrics if name.startswith("test_")]
     assert found.trials[0].value >= max(trial.value for trial in found.trials)
+    assert repr(found).startswith("Search: learning_rate ")
+    assert f" is best of {len(found.trials)} configs, val_accuracy" in repr(found)
     again = run()
     assert again.trials == found.trials, "kept stages are not trained again"
     final = found.final(progress=False)

@@ -67,18 +67,3 @@ def test_the_directory_of_a_sweep_is_not_a_saved_file(tmp_path):
     )
     with pytest.raises(UsageError, match=r"there is no .*results.nc; nnlab.load\('.*runs'\) reads"):
         Results.open(out)
-
-
-def test_an_optimizer_s_own_argument_is_no_knob_of_the_loop_or_the_network():
-    import optax
-
-    def plain(learning_rate):
-        return optax.sgd(3 * learning_rate)
-
-    for name in ("seed", "epochs", "batch_size", "draw", "init", "dropout", "precision"):
-        scope = {"optax": optax}
-        exec(f"def own(learning_rate, {name}=3.0): return optax.sgd({name} * learning_rate)", scope)
-        axes = {"optimizer": {"own": scope["own"], "plain": plain}}
-        sweep = nnlab.Sweep(nnlab.models.mlp([4]), blobs(), axes, epochs=1, batch_size=20)
-        own, plain_too = sweep.run(progress=False)["val_loss"].values
-        np.testing.assert_allclose(own, plain_too, rtol=1e-5)

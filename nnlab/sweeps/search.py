@@ -116,10 +116,9 @@ class Search:
 
     def __repr__(self) -> str:
         """The best config, and of how many."""
-        configs = ", then ".join(str(len(stage)) for stage in self.drawn)
-        best, value = self.trials[0].knobs, self.trials[0].value
-        knobs = ", ".join(f"{knob} {words(v, 40)}" for knob, v in best.items())
-        return f"Search: {knobs} is best of {configs} configs, {self.metric} {value:.4g}"
+        knobs = ", ".join(f"{knob} {words(v, 40)}" for knob, v in self.best.items())
+        value = f"{self.metric} {self.trials[0].value:.4g}"
+        return f"Search: {knobs} is best of {len(self.trials)} configs, {value}"
 
     @property
     def best(self) -> dict[str, Any]:
