@@ -13,6 +13,7 @@ from nnlab.nn.layers import (
     batch_norm_train,
     dense,
     dropout,
+    normalise_batch,
     running_init,
 )
 
@@ -65,6 +66,12 @@ def test_gradient_of_dropout_is_its_own_mask(rate):
     np.testing.assert_array_equal(gradient, dropped_out(KEY, np.ones_like(X), rate))
 
 
+@pytest.mark.parametrize("rate", [0.0, 1e-7, 0.2, 1 / 3, 0.999999, 1.0])
+def test_dropout_keeps_what_jax_draws_at_its_rate_or_above(rate):
+    kept = jax.random.uniform(KEY, X.shape) >= jnp.float32(rate)
+    np.testing.assert_array_equal(dropped_out(KEY, np.ones_like(X), rate) > 0, kept)
+
+
 @pytest.mark.parametrize("rate", [-0.1, 1.5, 20.0])
 def test_a_dropout_rate_outside_zero_to_one_is_refused(rate):
     with pytest.raises(UsageError, match="drop probability"):
@@ -115,6 +122,14 @@ def test_derivatives_of_batch_norm_are_those_of_its_formula_in_any_order_and_mod
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), found, expected
         )
+
+
+def test_the_gradient_of_batch_norm_sums_over_the_batch_twice():
+    scale, x = jnp.ones(4), rows(64, 4)
+    backward = jax.vjp(normalise_batch, x, scale, scale, 1e-5)[1]
+    equations = jax.make_jaxpr(backward)(x).jaxpr.eqns
+    sums = [e for e in equations if e.primitive.name == "reduce_sum"]
+    assert sum(e.invars[0].aval.shape == x.shape for e in sums) == 2
 
 
 def test_batch_norm_equals_flax_in_training_and_in_evaluation():
