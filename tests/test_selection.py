@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from engine import blobs
 from test_results import synthetic
 
 import nnlab
 from nnlab.errors import UsageError
+from nnlab.report.style import number, text, texts
+from nnlab.report.table import headline
+from nnlab.report.terminal import crossed
 from nnlab.sweeps.results import Results
 
 RATES = {"learning_rate": np.array([0.01, 0.1, 1.0])}
@@ -42,6 +46,45 @@ def test_no_value_is_refused(results):
         results.sel(seed=[])
 
 
+def known_epochs() -> Results:
+    """Runs of 2 and of 4 epochs, of two seeds each, of which no loss or accuracy is missing."""
+    dims = ("epochs", "seed", "epoch")
+    value = np.arange(1.0, 17.0).reshape(2, 2, 4) / 100
+    value[0, :, 2:] = np.nan
+    died = (dims[:2], np.zeros((2, 2), int))
+    coords = {"epochs": [2, 4], "seed": [0, 1], "epoch": [1, 2, 3, 4]}
+    variables = {"val_loss": (dims, value), "val_accuracy": (dims, value), "diverged_at": died}
+    return Results(xr.Dataset(variables, coords))
+
+
+def test_a_selected_number_of_epochs_ends_where_its_runs_end():
+    results = known_epochs()
+    short = results.sel(epochs=2)
+    for metric in ("val_loss", "val_accuracy"):
+        np.testing.assert_array_equal(short.values(metric), [0.02, 0.06])
+        assert np.isnan(short.values(metric, "all").sel(epoch=3)).all()
+        assert np.isnan(results.values(metric, 3).sel(epochs=2)).all()
+    assert float(results.sel(epochs=[2]).best("val_accuracy")["val_accuracy"]) == 0.04
+    assert float(results.best("val_loss")["val_loss"]) == 0.04
+    assert "Validation accuracy 14.0 %" in headline(results)
+
+
+def test_the_best_number_of_epochs_is_missing_where_no_run_is_finished():
+    results = known_epochs()
+    results.dataset["diverged_at"][:] = -1
+    best = results.best("val_loss")
+    assert np.isnan(best["epochs"])
+    assert np.isnan(best["val_loss"])
+
+
+def test_the_smaller_gap_between_accuracies_is_the_better():
+    results = synthetic(RATES)
+    gap = xr.DataArray([0.3, 0.1, 0.2], dims="learning_rate").broadcast_like(results.finished)
+    results = Results(results.dataset.assign(accuracy_gap=gap).isel(learning_rate=[0, 1]))
+    assert float(results.best("accuracy_gap")["learning_rate"]) == 0.1
+    assert number(0.123, "accuracy_gap") == "12.3 %"
+
+
 def test_a_place_of_which_every_run_diverged_is_never_best():
     diverged = synthetic(RATES, diverge=0.0)
     assert bool(diverged.diverged.all())
@@ -67,3 +110,26 @@ def test_the_directory_of_a_sweep_is_not_a_saved_file(tmp_path):
     )
     with pytest.raises(UsageError, match=r"there is no .*results.nc; nnlab.load\('.*runs'\) reads"):
         Results.open(out)
+
+
+NEAR_ONE = [0.9, 0.99, 0.999, 0.9999, 0.99999]
+
+
+def test_numbers_are_short_and_told_apart():
+    assert [text(v) for v in (0.1, 1e-4, 0.000316228, 0.5, 1.0, 123.0)] == [
+        *("0.1", "0.0001", "0.000316", "0.5", "1", "123")
+    ]
+    assert texts(NEAR_ONE) == [*("0.9", "0.99", "0.999", "0.9999", "0.99999")]
+    assert texts([1e-3, 1.0001e-3]) == ["0.001", "0.0010001"]
+    assert texts(["a", True, None, 0.25]) == ["a", "on", "–", "0.25"]
+
+
+@pytest.mark.parametrize("values", [NEAR_ONE, [1.0, 1.0001, 1.0002, 1.0003, 1.0004]])
+def test_every_value_of_a_hue_has_a_curve_and_a_column_of_its_own(values):
+    results = synthetic({"beta2": np.array(values), "init": np.array(["he", "xavier"])})
+    figure = nnlab.plot(results, "init", "val_accuracy", hue="beta2")
+    (legend,) = figure.legends
+    names = [entry.get_text() for entry in legend.get_texts()]
+    assert len(set(names)) >= len(values)
+    assert len(figure.axes[0].containers) == len(values)
+    assert crossed(results, "init", "beta2", "val_accuracy").shape == (2, 1 + len(values))

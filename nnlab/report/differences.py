@@ -7,7 +7,7 @@ import pandas as pd
 
 from nnlab.errors import UsageError
 from nnlab.report import drawing, style
-from nnlab.report.style import text, words
+from nnlab.report.style import texts, words
 from nnlab.report.table import shown_metric
 from nnlab.sweeps.results import Results, larger_is_better
 
@@ -62,7 +62,7 @@ def differences(
     table = against(results, axis, reference, metric, confidence)
     left_out = len(table) - MOST_ROWS
     table = table.head(MOST_ROWS).iloc[::-1]
-    unit = 100 if larger_is_better(metric) else 1
+    unit = 100 if style.in_percent(metric) else 1
     middle, low, high = (unit * table[name].to_numpy() for name in ("difference", "low", "high"))
     worse = -1 if larger_is_better(metric) else 1
     edge = worse * _reach(worse * middle)
@@ -79,7 +79,7 @@ def differences(
         ax.plot(middle[place], place, color=colour, marker=marker, markersize=8)
     ax.axvline(0, color="black", linewidth=1)
     size = 13 if len(table) <= 20 else 10
-    ax.set_yticks(range(len(table)), [text(v) for v in table[axis]], fontsize=size)
+    ax.set_yticks(range(len(table)), texts(table[axis].tolist()), fontsize=size)
     ax.set_ylim(-0.7, len(table) - 0.3)
     ax.set_xlabel("percentage points" if unit == 100 else f"difference of the {words(metric)}")
     ax.grid(axis="y", visible=False)

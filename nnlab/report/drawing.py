@@ -9,7 +9,7 @@ import xarray as xr
 
 from nnlab.report import style
 from nnlab.report.select import config_label
-from nnlab.report.style import capital, text, words
+from nnlab.report.style import capital, text, texts, words
 from nnlab.sweeps.results import Results
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def looks(results: Results, hue: str | None) -> dict[str, dict[str, Any]]:
         labels = [config_label(results, i) for i in range(len(values))]
         values = labels
     else:
-        labels = [text(v) for v in values]
+        labels = texts(values)
     return {
         label: {"color": colour, "marker": style.MARKERS[i % 7], "linestyle": style.LINES[i % 7]}
         for i, (label, colour) in enumerate(zip(labels, style.colours(values), strict=True))

@@ -14,7 +14,7 @@ from nnlab.errors import UsageError, unknown
 from nnlab.report import drawing, style
 from nnlab.report.scatter import scatter
 from nnlab.report.select import MOST_CELLS, MOST_PANELS, most_hues, reduce
-from nnlab.report.style import capital, text, words
+from nnlab.report.style import capital, texts, words
 from nnlab.sweeps.results import Results, larger_is_better
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def plot(
     if numeric:
         style.x_scale(panels[0].ax, labels)
     else:
-        drawing.words_along(panels, [text(v) for v in labels])
+        drawing.words_along(panels, texts(labels))
     drawing.label_outer(fig, panels, words(x), words(y))
     drawing.legend(fig, results, hue, drawing.crosses_above(fig, panels))
     drawing.small_print(fig, [*notes, drawing.interval_note(results, confidence)])
@@ -76,7 +76,8 @@ def response(
     confidence: float = 0.95,
 ) -> "Figure":
     """How a metric answers to a number, by default to the learning rate for each optimizer."""
-    return plot(results, x, metric, hue if hue in results.axes else None, col, confidence)
+    hue = None if hue == "optimizer" and hue not in results.axes else hue
+    return plot(results, x, metric, hue, col, confidence)
 
 
 @style.styled
@@ -141,14 +142,14 @@ def heatmap(
         size = 14 if max(mean.shape) <= 9 else 11
         ax.text(column, row, cell, ha="center", va="center", color=ink, fontsize=size)
     for axis, name in ((ax.xaxis, x), (ax.yaxis, y)):
-        axis.set_ticks(range(results.dataset.sizes[name]), [text(v) for v in results.labels(name)])
+        axis.set_ticks(range(results.dataset.sizes[name]), texts(results.labels(name)))
         axis.set_label_text(words(name))
-    drawing.turn_if_crowded(ax, [text(v) for v in results.labels(x)], 84)
+    drawing.turn_if_crowded(ax, texts(results.labels(x)), 84)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.grid(visible=False)
     _colour_bar(fig, image, mean, metric)
-    unit = "Cells in percent." if larger_is_better(metric) else ""
+    unit = "Cells in percent." if style.in_percent(metric) else ""
     drawing.small_print(fig, [*notes, unit, drawing.interval_note(results, confidence)])
     return fig
 
@@ -172,7 +173,7 @@ def _colouring(mean: np.ndarray, metric: str) -> dict[str, Any]:
 
     seen = mean[np.isfinite(mean)] if np.isfinite(mean).any() else np.array([0.0, 1.0])
     low, high = float(seen.min()), float(seen.max())
-    log = not larger_is_better(metric) and low > 0 and high > 10 * low
+    log = not style.in_percent(metric) and low > 0 and high > 10 * low
     name = style.MAP if larger_is_better(metric) else f"{style.MAP}_r"
     cmap = colormaps[name].with_extremes(bad=style.MISSING)
     return {"cmap": cmap, "norm": LogNorm(low, high) if log else Normalize(low, high)}
@@ -182,7 +183,7 @@ def _colour_bar(fig: "Figure", image: Any, mean: np.ndarray, metric: str) -> Non
     bar = fig.colorbar(image, ax=fig.axes[0], label=words(metric), fraction=0.04, pad=0.02)
     bar.outline.set_visible(False)
     seen = mean[np.isfinite(mean)]
-    if larger_is_better(metric):
+    if style.in_percent(metric):
         style.percent(bar.ax.yaxis)
     elif seen.size and seen.min() > 0 and seen.max() > 10 * seen.min():
         style.log_ticks(bar.ax.yaxis, seen.max() / seen.min())

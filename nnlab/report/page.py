@@ -14,8 +14,8 @@ from nnlab.errors import UsageError
 from nnlab.report import figures, table
 from nnlab.report.cautions import cautions
 from nnlab.report.select import MOST_PANELS, varied
-from nnlab.report.style import is_numeric, text, words
-from nnlab.sweeps.results import Results, larger_is_better
+from nnlab.report.style import in_percent, is_numeric, text, texts, words
+from nnlab.sweeps.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -174,7 +174,7 @@ def _axes_table(results: Results) -> str:
         if "config" in results.axes and is_numeric(labels):
             values = f"{text(labels.min())} to {text(labels.max())}"
         else:
-            values = ", ".join(dict.fromkeys(text(v) for v in labels))
+            values = ", ".join(texts(dict.fromkeys(labels.tolist())))
         rows.append((words(knob), values))
     sizes = results.dataset.sizes
     if "config" in results.axes:
@@ -208,7 +208,7 @@ def _ranking(results: Results, axis: str) -> str:
     """
     rows, metric = table.ranking(results, axis), table.shown_metric(results)
     others = [a for a in varied(results) if a != axis]
-    unit = " (points)" if larger_is_better(metric) else ""
+    unit = " (points)" if in_percent(metric) else ""
     head = [words(axis), words(metric), f"difference to the best{unit}", *map(words, others)]
     body = []
     for place, row in enumerate(rows.head(ROWS).to_dict("records")):

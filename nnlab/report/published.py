@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from nnlab.report.style import larger_is_better, words
+from nnlab.report.style import in_percent, words
 from nnlab.report.table import limits, points, spoken
 from nnlab.report.verdicts import Verdict
 from nnlab.sweeps.results import Results
@@ -21,7 +21,7 @@ def one_run(
     """
     found, runs = t_interval(ours), np.asarray(ours, float)
     half = np.fmax(next_value(ours).high - found.mean, room)
-    said = f"{100 * published:.2f} %" if larger_is_better(metric) else f"{published:g}"
+    said = f"{100 * published:.2f} %" if in_percent(metric) else f"{published:g}"
     mean, low, high = (float(end) for end in found[:3])
     span = f"it is one run's, ours span {runs.min():.4g} to {runs.max():.4g}"
     holds = bool(abs(mean - published) <= half)

@@ -5,7 +5,7 @@ Figures are objects (`matplotlib.figure.Figure`): no window, and the caller's
 settings stay as they were.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -108,13 +108,30 @@ def words(name: str) -> str:
     return name.replace("val_", "validation ").replace("train_", "training ").replace("_", " ")
 
 
-def text(value: Any) -> str:
-    """A coordinate's value: words as they are, numbers short, switches as on and off."""
+def text(value: Any, digits: int = 3) -> str:
+    """A coordinate's value: words as they are, numbers short, switches as on and off.
+
+    A number just below 1 keeps the digits of its distance from 1: 0.9999 is not 1.
+    """
     if value is None or (_is_number(value) and np.isnan(value)):
         return "–"
     if isinstance(value, bool | np.bool_):
         return "on" if value else "off"
-    return f"{value:.3g}" if isinstance(value, float | np.floating) else str(value)
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    nines = -int(np.floor(np.log10(1 - value))) if 0.9 < value < 1 else 0
+    return f"{value:.{digits + nines}g}"
+
+
+def texts(values: Iterable[Any]) -> list[str]:
+    """`text` of each value, with the digits that tell them apart."""
+    values = list(values)
+    kinds = len(set(values))
+    for digits in (3, 5, 9):
+        found = [text(v, digits) for v in values]
+        if len(set(found)) == kinds:
+            return found
+    return [text(v, 17) for v in values]
 
 
 def number(value: float, metric: str, digits: int = 3) -> str:
@@ -123,9 +140,12 @@ def number(value: float, metric: str, digits: int = 3) -> str:
         return "–"
     if np.isinf(value):
         return "diverged"
-    return (
-        f"{100 * value:.1f} %" if larger_is_better(metric) else f"{value:#.{digits}g}".rstrip(".")
-    )
+    return f"{100 * value:.1f} %" if in_percent(metric) else f"{value:#.{digits}g}".rstrip(".")
+
+
+def in_percent(metric: str) -> bool:
+    """True for accuracies and what is made of them, as the gap between two."""
+    return "accuracy" in metric
 
 
 def capital(sentence: str) -> str:
@@ -135,7 +155,7 @@ def capital(sentence: str) -> str:
 
 def listed(values: Sequence[Any], most: int = 6) -> str:
     """The values with commas, the first few by name and the others by number."""
-    shown = ", ".join(text(v) for v in values[:most])
+    shown = ", ".join(texts(values[:most]))
     return f"{shown} and {len(values) - most} more" if len(values) > most else shown
 
 
@@ -165,7 +185,7 @@ def x_scale(ax: "Axes", values: np.ndarray) -> Spacing:
         from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
         ax.xaxis.set_major_locator(FixedLocator(list(values)))
-        ax.xaxis.set_major_formatter(FixedFormatter([f"{v:.3g}" for v in values]))
+        ax.xaxis.set_major_formatter(FixedFormatter(texts(values)))
         ax.xaxis.set_minor_locator(NullLocator())
     return kind
 
@@ -179,10 +199,11 @@ def y_scale(ax: "Axes", metric: str, values: np.ndarray) -> None:
     seen = values[np.isfinite(values)]
     if not seen.size:
         ax.set_yticks([])
-    elif larger_is_better(metric):
+    elif in_percent(metric):
         percent(ax.yaxis)
         low, high = ax.get_ylim()
-        ax.set_ylim(max(low, -0.03), min(high, 1.03))
+        if larger_is_better(metric):
+            ax.set_ylim(max(low, -0.03), min(high, 1.03))
     elif seen.size and seen.min() > 0:
         low, high = seen.min(), min(seen.max(), 100 * np.median(seen))
         ax.set_yscale("log")

@@ -6,7 +6,7 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from nnlab.report.style import text
+from nnlab.report.style import texts
 from nnlab.report.table import spoken
 from nnlab.sweeps.results import Results
 
@@ -16,18 +16,18 @@ def rows(table: pd.DataFrame, title: str, right: Sequence[str] = ()) -> Table:
     made = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in table.columns:
         made.add_column(escape(str(name)), justify="right" if name in right else "left")
-    for row in table.itertuples(index=False):
-        made.add_row(*(escape(text(cell)) for cell in row))
+    columns = [texts(table[name].tolist()) for name in table.columns]
+    for row in zip(*columns, strict=True):
+        made.add_row(*map(escape, row))
     return made
 
 
 def crossed(results: Results, down: str, across: str, metric: str) -> pd.DataFrame:
     """Two axes crossed: the metric's mean with its interval in every cell, in words."""
     mean = results.mean(metric)
-    columns: dict[str, list[str]] = {down: [text(label) for label in results.labels(down)]}
-    for label in results.labels(across):
-        cells = mean.sel({across: label})
-        columns[text(label)] = [
-            spoken(cells.isel({down: i}), metric) for i in range(mean.sizes[down])
-        ]
+    columns: dict[str, list[str]] = {down: texts(results.labels(down).tolist())}
+    names = texts(results.labels(across).tolist())
+    for i, name in enumerate(names):
+        cells = mean.isel({across: i})
+        columns[name] = [spoken(cells.isel({down: j}), metric) for j in range(mean.sizes[down])]
     return pd.DataFrame(columns)

@@ -119,15 +119,16 @@ class Results:
                 raise UsageError(f"{metric} is measured once, not every epoch; leave out epoch")
             return x
         epochs = self.dataset["epoch"] if "epoch" in self.dataset.coords else x["epoch"] + 1
-        last = self.dataset["epochs"] if "epochs" in self.knobs else epochs[-1]
+        last = self.dataset["epochs"] if "epochs" in self.dataset.coords else epochs[-1]
+        x = x.where(epochs <= last)
         if epoch == "all":
-            return x.where(epochs <= last)
+            return x
         if epoch is not None and epoch not in epochs:
             raise UsageError(
                 f"epoch {epoch} was not recorded; choose from {int(epochs[0])}..{int(epochs[-1])}"
             )
         end = xr.DataArray(last) if epoch is None else xr.DataArray(epoch)
-        place = xr.DataArray(np.searchsorted(epochs, end), dims=end.dims)
+        place = xr.DataArray(np.searchsorted(epochs[:-1], end), dims=end.dims)
         return x.isel(epoch=place, drop=True)
 
     def sel(self, **choices: Any) -> "Results":
@@ -154,7 +155,7 @@ class Results:
         x = self.values(metric, epoch).mean(inner, skipna=False)
         where = self.finished.all(inner)
         found = _labelled(t_interval, confidence, where, x)
-        if metric.endswith("accuracy"):
+        if larger_is_better(metric):
             found["low"], found["high"] = found["low"].clip(min=0), found["high"].clip(max=1)
         return found
 
@@ -352,8 +353,8 @@ class Results:
 
 
 def larger_is_better(metric: str) -> bool:
-    """True for accuracies; losses and errors are to be small."""
-    return "accuracy" in metric
+    """True for accuracies; losses, errors and the gap of two accuracies are to be small."""
+    return metric.endswith("accuracy")
 
 
 def _names(names: Names) -> list[str]:
