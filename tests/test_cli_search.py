@@ -6,6 +6,7 @@ from engine import blobs
 from rich.console import Console
 
 import nnlab
+from nnlab import UsageError
 from nnlab.cli.plan import make_search
 from nnlab.cli.search import show
 from nnlab.cli.words import span
@@ -40,10 +41,19 @@ def test_ranges_and_lists_are_drawn_and_single_values_are_fixed():
     assert (asked["epochs"], asked["model"]) == (2, nnlab.models.mlp([8]))
 
 
+@pytest.mark.parametrize("name", ["trials", "final_seeds", "model", "axes", "record"])
+def test_what_is_no_hyperparameter_is_not_for_set(name):
+    with pytest.raises(UsageError, match=f"{name} is no hyperparameter; --set takes those"):
+        make_search({"learning_rate": "1e-3..1", "set": {name: "10"}})
+
+
 def test_the_lectures_best_trials_are_shown_with_a_warning_about_the_border():
     space = {"learning_rate": Range(1e-6, 1e-2), "weight_decay": Range(1e-8, 1e-4)}
     best = [(0.83, 0.0092, 3.86e-7), (0.78, 0.00956, 6.04e-7), (0.77, 0.00571, 1.27e-6)]
-    trials = [Trial({"learning_rate": a, "weight_decay": b}, value, 1) for value, a, b in best]
+    trials = [
+        Trial({"learning_rate": a, "weight_decay": b}, value, 1, i)
+        for i, (value, a, b) in enumerate(best)
+    ]
     console = Console(record=True, width=120)
     show(Search("val_accuracy", (space,), (), tuple(trials), None), console)
     printed = console.export_text()

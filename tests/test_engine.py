@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from engine import blobs, every_run, mixed_sweep, train_plainly
@@ -13,6 +14,7 @@ from hurry import environment
 
 import nnlab
 from nnlab.lanes.planner import Shape
+from nnlab.train.loop import in_batches
 
 CLOSE = {"rtol": 2e-4, "atol": 2e-5}
 """Float32 rounding, grown over a few epochs of training."""
@@ -237,3 +239,16 @@ def test_batch_norm_in_all_runs_needs_no_choice_and_trains_as_beside_runs_withou
         np.testing.assert_allclose(
             ours[name].values.squeeze(), theirs[name].values.squeeze(), rtol=1e-4
         )
+
+
+def test_a_loss_that_is_infinite_on_zeros_is_finite_where_batches_are_filled_up():
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(1_301, 3)).astype(np.float32)
+    y = np.exp(x[:, :1]).astype(np.float32)
+    data = nnlab.data.from_arrays(x, y, validation=1_001, test=100)
+    assert np.any(in_batches(data.valid.x, data.valid.y).weight == 0)
+    loss = {"of logarithms": lambda output, target: jnp.mean((output - jnp.log(target)) ** 2)}
+    results = nnlab.Sweep(nnlab.models.mlp([4]), data, epochs=1, batch_size=50, loss=loss).run(
+        progress=False
+    )
+    assert np.isfinite(results["val_loss"]).all()

@@ -261,3 +261,37 @@ def test_an_optimizer_s_own_argument_is_no_knob_of_the_loop_or_the_network():
         sweep = nnlab.Sweep(nnlab.models.mlp([4]), blobs(), axes, epochs=1, batch_size=20)
         own, plain_too = sweep.run(progress=False)["val_loss"].values
         np.testing.assert_allclose(own, plain_too, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"optimizer": "muon", "rounds": [5, 5.5]}, "rounds needs a whole number, got 5.5; try 5"),
+        ({"optimizer": "muon", "rounds": [True]}, "rounds needs a whole number, got True"),
+        ({"momentum": [True, 0.9]}, "momentum needs a number, got True; try 0.9"),
+        ({"optimizer": "lbfgs", "line_search": [0.5]}, "line_search is on or off, got 0.5"),
+    ],
+)
+def test_a_hyperparameter_of_another_kind_is_refused(knobs, message):
+    with pytest.raises(UsageError, match=message):
+        sweep_of({"optimizer": "momentum"} | knobs)
+
+
+def test_configs_may_set_what_one_of_their_optimizers_has():
+    pairs = [("sgd", 0.9), ("adam", 0.8), ("sgd", 0.7)]
+    configs = [{"optimizer": o, "beta1": b} for o, b in pairs]
+    assert sweep_of({"config": configs}).grid.cells.tolist() == [0, 1, 0]
+    with pytest.raises(UsageError, match="beta1 does nothing for optimizer sgd"):
+        sweep_of({"config": [c | {"optimizer": "sgd"} for c in configs]})
+
+
+def test_piecewise_schedules_of_any_number_of_boundaries_share_a_program():
+    schedules = ["piecewise_constant:1=0.5", "piecewise_constant:1=0.5:2=0.1", "constant"]
+    sweep = sweep_of({"schedule": schedules}, optimizer="sgd", epochs=3)
+    assert len(sweep.groups()) == 1
+    together = sweep.run(progress=False)["train_loss"]
+    for i, schedule in enumerate(schedules):
+        alone = sweep_of({}, schedule=schedule, optimizer="sgd", epochs=3)
+        np.testing.assert_allclose(
+            together[i].squeeze(), alone.run(progress=False)["train_loss"].squeeze(), rtol=1e-5
+        )

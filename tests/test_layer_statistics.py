@@ -316,3 +316,13 @@ def test_a_recording_that_cannot_work_is_one_line_and_nothing_is_written(case, t
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["hidden", "epoch", "layer", "seed"])
+def test_a_recording_with_the_name_of_an_axis_is_refused_before_anything_is_trained(name):
+    sweep = nnlab.Sweep(
+        nnlab.models.mlp([4]), blobs(), {"hidden": [[4], [5]]},
+        record={name: lambda run: jnp.sum(run.x)}, epochs=1, batch_size=20,
+    )  # fmt: skip
+    with pytest.raises(UsageError, match=f"record {name} has the name of an axis"):
+        sweep.run(progress=lambda _: pytest.fail("it trained"))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import nnlab
+from nnlab.report.search import trial_curves
 from nnlab.sweeps.search import Range, Search, Trial, draw, narrow, ranked
 
 ENDS = st.tuples(st.floats(1e-6, 1e-2), st.floats(2e-2, 1e3))
@@ -45,7 +46,9 @@ def test_of_a_list_the_choices_of_the_best_remain() -> None:
 
 
 def test_diverged_trials_come_last_whatever_the_metric() -> None:
-    trials = [Trial({"k": k}, v, 1) for k, v in enumerate([0.5, float("nan"), 0.7, float("inf")])]
+    trials = [
+        Trial({"k": k}, v, 1, k) for k, v in enumerate([0.5, float("nan"), 0.7, float("inf")])
+    ]
     assert [t.knobs["k"] for t in ranked(trials, "val_accuracy")][:2] == [2, 0]
     assert [t.knobs["k"] for t in ranked(trials, "val_loss")][:2] == [0, 2]
 
@@ -104,11 +107,11 @@ def test_a_draw_changes_the_weights_and_the_seeds_own_is_the_first() -> None:
 def test_a_best_value_near_a_border_is_said() -> None:
     space = {"learning_rate": Range(1e-6, 1e-3), "optimizer": ["sgd"]}
     for rate, said in [(9e-4, "near the high end of 1e-06..0.001"), (1.2e-6, "near the low end")]:
-        best = Trial({"learning_rate": rate, "optimizer": "sgd"}, 0.9, 1)
+        best = Trial({"learning_rate": rate, "optimizer": "sgd"}, 0.9, 1, 0)
         (warning,) = Search("val_accuracy", (space,), (), (best,), None).warnings()
         assert said in warning
         assert "search beyond it" in warning
-    middle = Trial({"learning_rate": 3e-5, "optimizer": "sgd"}, 0.9, 1)
+    middle = Trial({"learning_rate": 3e-5, "optimizer": "sgd"}, 0.9, 1, 0)
     assert Search("val_accuracy", (space,), (), (middle,), None).warnings() == []
 
 
@@ -128,3 +131,42 @@ def test_an_impossible_space_is_one_line(ranges, said) -> None:
     with pytest.raises(nnlab.UsageError, match=said) as caught:
         nnlab.search(ranges, nnlab.models.mlp([8]), blobs(), trials=2, batch_size=20)
     assert "\n" not in str(caught.value)
+
+
+def test_a_search_that_has_narrowed_to_one_config_is_at_its_end() -> None:
+    found = nnlab.search(
+        {"activation": ["relu", "tanh"]}, nnlab.models.mlp([4]), blobs(), trials=4, stages=3,
+        epochs=1, batch_size=20, final_seeds=1, progress=False,
+    )  # fmt: skip
+    assert len(found.stages) == 1
+    assert found.best["activation"] in ("relu", "tanh")
+
+
+def test_draws_that_are_all_alike_are_drawn_anew() -> None:
+    space = {"activation": ["relu", "tanh"]}
+    for seed in range(20):
+        one, other = draw(space, 2, np.random.default_rng(seed))
+        assert one != other
+    alone = {"activation": ["relu"]}
+    assert draw(alone, 2, np.random.default_rng(0)) == [{"activation": "relu"}] * 2
+
+
+def test_optimizers_that_do_not_have_a_knob_are_searched_beside_those_that_have() -> None:
+    found = nnlab.search(
+        {"optimizer": ["sgd", "momentum"], "momentum": Range(0.5, 0.9, log=False)},
+        nnlab.models.mlp([4]), blobs(), trials=6, stages=1, epochs=1, batch_size=20,
+        final_seeds=1, progress=False,
+    )  # fmt: skip
+    assert {trial.knobs["optimizer"] for trial in found.trials} == {"sgd", "momentum"}
+
+
+def test_each_trial_has_the_curve_of_its_own_weights() -> None:
+    found = nnlab.search(
+        {"activation": ["relu", "tanh"]}, nnlab.models.mlp([4]), blobs(), trials=6, stages=1,
+        own_weights=True, epochs=2, batch_size=20, final_seeds=1, progress=False,
+    )  # fmt: skip
+    axes = trial_curves(found).axes[0]
+    ends = sorted(line.get_ydata()[-1] for line in axes.lines if len(line.get_ydata()))
+    values = [float(trial.value) for trial in found.trials]
+    assert len(set(values)) > 2
+    np.testing.assert_allclose(ends, sorted(values), rtol=1e-6)

@@ -11,6 +11,7 @@ from test_results import synthetic
 
 import nnlab
 from nnlab.data import epochs_for, excerpt
+from nnlab.errors import UsageError
 from nnlab.report import Verdict, against, differences, learning_curves
 from nnlab.report.drawing import columns_for
 from nnlab.report.table import points, spoken
@@ -90,6 +91,24 @@ def test_each_value_is_confirmed_at_its_own_best_place_by_fresh_seeds(sweep, fit
     alone = nnlab.Sweep(sweep.model, sweep.data, axes, epochs=3, batch_size=20, dropout=0.5)
     mine = found["test_accuracy"].sel(activation="relu", seed=7)
     np.testing.assert_allclose(mine, alone.run(progress=False)["test_accuracy"].squeeze())
+
+
+def test_what_has_no_best_place_cannot_be_confirmed_and_a_fixed_seed_does_not_matter(sweep):
+    axes = {"activation": ["tanh", "relu"], "learning_rate": [0.01, 0.03]}
+    fixed = nnlab.Sweep(sweep.model, sweep.data, axes, epochs=1, batch_size=20, seed=3)
+    results = fixed.run(progress=False)
+    again = confirm(fixed, results, "activation", [7], progress=False)
+    assert again.labels("seed").tolist() == [7]
+    lost = results.dataset.copy(deep=True)
+    lost["diverged_at"][1] = 1
+    with pytest.raises(UsageError, match="activation relu has no best learning_rate to confirm"):
+        confirm(fixed, Results(lost), "activation", [7], progress=False)
+
+
+@pytest.mark.parametrize("count", [0, -5, 2.5, True])
+def test_an_excerpt_of_no_whole_number_is_refused(count):
+    with pytest.raises(UsageError, match="excerpt needs a whole number of valid examples from 1"):
+        excerpt(blobs(), valid=count)
 
 
 def test_an_excerpt_is_the_first_examples_under_the_same_scaling():

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from nnlab.data import load as load_data
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError, unknown
 from nnlab.models.mlp import mlp
+from nnlab.sweeps.search import search
 from nnlab.sweeps.sweep import Sweep
 
 HIDDEN = (100, 100)
@@ -22,6 +24,9 @@ KNOBS = (
     "batch_size", "epochs", "precision",
 )  # fmt: skip
 """Knobs with an option of their own, in the order of the results' axes; --set takes any other."""
+
+ARGUMENTS = {*signature(Sweep).parameters, *signature(search).parameters, "config"} - {"seed"}
+"""What a sweep and a search take that is no knob."""
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -77,6 +82,8 @@ def knob_texts(options: Mapping[str, Any]) -> dict[str, Any]:
         if name in (*KNOBS, "seed", "seeds"):
             own = option("seeds" if name == "seed" else name)
             raise UsageError(f"{name} is not for set; use its own option --{own}")
+        if name in ARGUMENTS:
+            raise UsageError(f"{name} is no hyperparameter; --set takes those, as beta1=0.8,0.9")
     return {k: options[k] for k in KNOBS if k in options} | dict(options.get("set", {}))
 
 

@@ -37,7 +37,7 @@ def from_arrays(
     sizes = {"test": 0, "validation": 0}
     given: dict[str, Split] = {}
     for word, part in (("test", test), ("validation", validation)):
-        if isinstance(part, float | int | np.integer):
+        if isinstance(part, float | int | np.number):
             sizes[word] = size(part, len(whole.x), word)
         else:
             pair = (part, None) if y is None else _pair(part, word)
@@ -125,7 +125,7 @@ def count_classes(parts: tuple[Split, ...], classes: int | None) -> int:
     return needed
 
 
-def size(part: float | np.integer, total: int, word: str) -> int:
+def size(part: float | np.number, total: int, word: str) -> int:
     """How many of `total` examples a fraction (below 1) or a count is: at least 1, fewer than all.
 
     Fractions are rounded to the nearest count.
@@ -133,7 +133,7 @@ def size(part: float | np.integer, total: int, word: str) -> int:
     if isinstance(part, int | np.integer):
         count = int(part)
     else:
-        count = round(part * total) if 0 < part < 1 else 0
+        count = round(float(part) * total) if 0 < part < 1 else 0
     if not 1 <= count < total:
         hint = f"try {word}=0.15" if 1 <= round(0.15 * total) < total else "have more examples"
         raise UsageError(

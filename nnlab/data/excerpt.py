@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from nnlab.data.dataset import Dataset, Split
+from nnlab.errors import UsageError
 
 
 def excerpt(
@@ -10,8 +11,14 @@ def excerpt(
 ) -> Dataset:
     """The first examples of each part, or all where there are no more; None keeps the part.
 
-    The scaling stays the one that was fitted to all training examples.
+    The scaling stays the one that was fitted to all training examples.  Raises UsageError for a
+    count below 1.
     """
+    for name, most in (("train", train), ("valid", valid), ("test", test)):
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+            raise UsageError(
+                f"excerpt needs a whole number of {name} examples from 1, got {most!r}; try 500"
+            )
     parts = [
         Split(part.x[:most], part.y[:most])
         for part, most in ((data.train, train), (data.valid, valid), (data.test, test))

@@ -186,7 +186,8 @@ def with_boundaries(piecewise: Callable[..., Schedule], count: int) -> Callable[
         for name, kind in zip(pair, (Count, Number), strict=True)
     ]
     own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    schedule.__name__, schedule.__doc__ = piecewise.__name__, piecewise.__doc__
+    # a name of its own: the numbers of a run are told apart by the names of its schedules
+    schedule.__name__, schedule.__doc__ = f"{piecewise.__name__}_of_{count}", piecewise.__doc__
     vars(schedule)["__signature__"] = old.replace(
         parameters=[old.parameters["value"], *new, *own], return_annotation=Schedule
     )

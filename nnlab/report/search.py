@@ -10,7 +10,7 @@ from nnlab.errors import UsageError
 from nnlab.report import drawing, style
 from nnlab.report.style import text, words
 from nnlab.sweeps.axes import label
-from nnlab.sweeps.search import Range, Search
+from nnlab.sweeps.search import Range, Search, Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ def best_trials(search: Search, most: int | None = None) -> pd.DataFrame:
 def trial_curves(search: Search, most: int = 20) -> "Figure":
     """The metric of the best trials against the epoch, coloured by the first range's knob."""
     found = list(search.trials[:most])
-    curves = [_curve(search, trial.stage, trial.knobs) for trial in found]
+    curves = [_curve(search, trial) for trial in found]
     fig = style.figure(
         f"{style.capital(words(search.metric))} of the best {len(found)} of "
         f"{len(search.trials)} trials by epoch"
@@ -103,10 +103,10 @@ def write_search(search: Search, directory: Path) -> list[Path]:
     return [directory / name for name in ("trials.csv", *figures)]
 
 
-def _curve(search: Search, stage: int, knobs: dict[str, Any]) -> np.ndarray:
+def _curve(search: Search, trial: Trial) -> np.ndarray:
     """The mean over seeds of a trial's metric, every epoch."""
-    mean = search.stages[stage - 1].mean(search.metric, epoch="all")["mean"]
-    return mean.isel(config=search.drawn[stage - 1].index(knobs)).values
+    mean = search.stages[trial.stage - 1].mean(search.metric, epoch="all")["mean"]
+    return mean.isel(config=trial.config).values
 
 
 def _ramp(fig: "Figure", ax: "Axes", knob: str | None, values: list[Any]) -> list[Any]:

@@ -15,7 +15,15 @@ import optax
 from nnlab.errors import UsageError, unknown
 from nnlab.models.model import Model
 from nnlab.optim.checks import number
-from nnlab.sweeps.choices import FLOAT32, TABLES, Choice, fits_float32, hyperparameters, resolve
+from nnlab.sweeps.choices import (
+    FLOAT32,
+    TABLES,
+    Choice,
+    fits_float32,
+    hyperparameters,
+    is_structural,
+    resolve,
+)
 from nnlab.train.loop import PRECISIONS
 
 DEFAULTS: dict[str, Any] = {
@@ -92,9 +100,12 @@ def known_knobs(model: Model, optimizers: Iterable[Choice]) -> set[str]:
     return names
 
 
-def read_axes(model: Model, axes: Mapping[str, Any]) -> dict[str, list[Any]]:
+def read_axes(
+    model: Model, axes: Mapping[str, Any], among: Sequence[Choice] = ()
+) -> dict[str, list[Any]]:
     """The axes with every value checked and every name resolved.
 
+    Their hyperparameters may belong to any optimizer `among` those given, by default the axes' own.
     Raises UsageError for an unknown knob, an empty axis, a repeated or impossible value.
     """
     read: dict[str, list[Any]] = {}
@@ -104,11 +115,14 @@ def read_axes(model: Model, axes: Mapping[str, Any]) -> dict[str, list[Any]]:
             read[name] = read_configs(model, axes[name], set(axes), read.get("optimizer"))
             continue
         values = values_of(name, axes[name])
-        optimizers = read.get("optimizer") or default_optimizers(axes)
+        optimizers = among or read.get("optimizer") or default_optimizers(axes)
         known = known_knobs(model, optimizers)
         if name not in known:
             raise _unknown_knob(name, known, optimizers)
         read[name] = [check_value(name, value, model) for value in values]
+        if name not in (*DEFAULTS, "loss", "weight_decay", *structure(model)):
+            for value in read[name]:
+                check_kind(name, value, optimizers)
         counted = Counter(label(value) for value in read[name])
         repeated = [str(x) for x, count in counted.items() if count > 1]
         if repeated:
@@ -145,14 +159,10 @@ def read_configs(
     twice = [name for name in names if name in others or name in ("seed", CONFIG)]
     if twice:
         raise UsageError(f"{twice[0]} is in config and an axis or fixed as well; give it once")
+    among = optimizers or default_optimizers({CONFIG: configs})
     found = []
     for config in configs:
-        chosen = {"optimizer": config["optimizer"]} if "optimizer" in config else {}
-        own = read_axes(
-            model,
-            {name: [value] for name, value in config.items()}
-            | ({} if chosen or optimizers is None else {"optimizer": list(optimizers)}),
-        )
+        own = read_axes(model, {name: [value] for name, value in config.items()}, among)
         found.append({name: own[name][0] for name in names})
     return found
 
@@ -236,6 +246,19 @@ def _number(name: str, value: Any) -> float | bool:
     if not inside(value):
         raise UsageError(f"{name} needs {needed}, got {value:g}; try {DEFAULTS.get(name, 0):g}")
     return float(value)
+
+
+def check_kind(name: str, value: Any, optimizers: Iterable[Choice]) -> None:
+    """Raise UsageError for a switch where optimizers have a number, or a part of a whole number."""
+    all_known = (hyperparameters(choice.function, "optimizer") for choice in optimizers)
+    asked = [known[name] for known in all_known if name in known]
+    if any(map(is_structural, asked)):
+        if isinstance(value, bool) or value != int(value):
+            raise UsageError(f"{name} needs a whole number, got {value}; try {int(value) or 1}")
+    elif asked and isinstance(value, bool) != any(isinstance(p.default, bool) for p in asked):
+        needs = "needs a number" if isinstance(value, bool) else "is on or off"
+        example = asked[0].default if isinstance(asked[0].default, Real) else 0.5
+        raise UsageError(f"{name} {needs}, got {value}; try {example}")
 
 
 def label(value: Any) -> Any:

@@ -6,6 +6,7 @@ from os import PathLike
 import numpy as np
 import xarray as xr
 
+from nnlab.errors import UsageError
 from nnlab.sweeps.axes import CONFIG
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.sweep import Sweep
@@ -23,15 +24,17 @@ def confirm(
 
     The best place is chosen by the headline metric, on validation data. Scores of the seeds that
     chose would flatter the choice; those of fresh seeds do not. The results have the single axis
-    `axis`, the chosen values as coordinates along it.
+    `axis`, the chosen values as coordinates along it. Raises UsageError for a value without a best
+    place, because all its runs diverged.
     """
     others = [name for name in results.axes if name != axis]
     best = results.best(over=others)
     configs = [
-        {name: sweep.axes[name][place(results, best, name, i)] for name in others} | {axis: value}
+        {name: sweep.axes[name][place(results, best, name, axis, i)] for name in others}
+        | {axis: value}
         for i, value in enumerate(sweep.axes[axis])
     ]
-    fixed = {name: sweep.knobs[name] for name in sweep.given}
+    fixed = {name: sweep.knobs[name] for name in sweep.given if name != "seed"}
     again = Sweep(sweep.model, sweep.data, {CONFIG: configs, "seed": list(seeds)}, **fixed)
     return along(again.run(out, progress=progress), axis)
 
@@ -41,7 +44,10 @@ def along(results: Results, knob: str) -> Results:
     return Results(results.dataset.swap_dims({CONFIG: knob}))
 
 
-def place(results: Results, best: xr.Dataset, name: str, i: int) -> int:
-    """Where along an axis the best place of row i lies; 0 where no candidate is left."""
+def place(results: Results, best: xr.Dataset, name: str, axis: str, i: int) -> int:
+    """Where along an axis the best place of row i lies."""
     found = np.flatnonzero(results.labels(name) == best[name].values[i])
-    return int(found[0]) if found.size else 0
+    if not found.size:
+        value = results.labels(axis)[i]
+        raise UsageError(f"{axis} {value} has no best {name} to confirm; leave the value out")
+    return int(found[0])

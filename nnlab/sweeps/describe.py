@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnlab.errors import UsageError
 from nnlab.lanes.devices import describe
 from nnlab.lanes.planner import Shape
 from nnlab.models.model import reads
 from nnlab.sweeps.axes import CONFIG, label, words
 from nnlab.sweeps.group import Group
 from nnlab.sweeps.recipe import FORWARD
-from nnlab.sweeps.recorded import variables
+from nnlab.sweeps.recorded import LABELS, variables
 from nnlab.sweeps.store import FORMAT
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
 
     "sweep" identifies it: a directory continues only the same sweep. "chunks" is the plan it
     keeps. "cells" maps each cell to the run it shares; null when every cell has its own. "recorded"
-    says what the axes of recorded arrays are.
+    says what the axes of recorded arrays are. Raises UsageError for a recording whose name the
+    results need.
     """
     axes = {name: [label(value) for value in values] for name, values in sweep.axes.items()}
     varied = {*sweep.axes, *sweep.axes.get(CONFIG, [{}])[0]}
@@ -35,6 +37,8 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
     cells = sweep.grid.cells.ravel()
     own = np.array_equal(cells, np.arange(cells.size))
     described = variables(sweep.recording, groups, sweep.data)
+    for name in sorted(set(described) & {*varied, "seed", CONFIG, *LABELS}):
+        raise UsageError(f"record {name} has the name of an axis of the results; rename it")
     recorded = {name: variable._asdict() for name, variable in described.items()}
     return {
         "format": FORMAT,

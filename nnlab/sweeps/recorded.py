@@ -28,6 +28,10 @@ DIMS = {f"layer_{name}": ("layer",) for name in LayerStatistics._fields} | {
 """What the axes of built-in arrays mean."""
 
 
+LABELS = ("epoch", "layer", "percentile", "value")
+"""Axes of recorded arrays that have labels."""
+
+
 class Variable(NamedTuple):
     """A recorded array of one run: what its axes are, and how long they are at most."""
 

@@ -96,6 +96,8 @@ class Trial(NamedTuple):
     knobs: dict[str, Any]
     value: float
     stage: int
+    config: int
+    """Its place in the results of its stage."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +111,6 @@ class Search:
     trials: tuple[Trial, ...]
     """All stages' configs, best first."""
     finalist: Sweep
-    drawn: tuple[tuple[dict[str, Any], ...], ...] = ()
-    """Each stage's configs, in the order of its results."""
     out: Path | None = None
     """Where the stages are kept."""
 
@@ -170,15 +170,22 @@ def read_space(ranges: Mapping[str, Any]) -> Space:
     return space
 
 
+def is_one(space: Space) -> bool:
+    """Whether a space holds one config: lists of one choice, and no range."""
+    return not any(isinstance(v, Range) or any(c != v[0] for c in v) for v in space.values())
+
+
 def draw(space: Space, trials: int, random: np.random.Generator) -> list[dict[str, Any]]:
-    """Independent configs: each knob from its range or its list."""
+    """Independent configs: each knob from its range or its list; drawn anew where all are alike."""
     columns = {
         knob: values.draw(random, trials)
         if isinstance(values, Range)
         else [values[i] for i in random.integers(len(values), size=trials)]
         for knob, values in space.items()
     }
-    return [{knob: column[i] for knob, column in columns.items()} for i in range(trials)]
+    found = [{knob: column[i] for knob, column in columns.items()} for i in range(trials)]
+    alike = all(config == found[0] for config in found)
+    return draw(space, trials, random) if alike and not is_one(space) else found
 
 
 def narrow(space: Space, best: Sequence[Mapping[str, Any]]) -> Space:
@@ -196,7 +203,8 @@ def judged(
 ) -> list[Trial]:
     """Each config with its mean over seeds."""
     means = results.mean(metric)["mean"].values.tolist()
-    return [Trial(knobs, value, stage) for knobs, value in zip(configs, means, strict=True)]
+    pairs = zip(configs, means, strict=True)
+    return [Trial(knobs, value, stage, i) for i, (knobs, value) in enumerate(pairs)]
 
 
 def ranked(trials: Sequence[Trial], metric: str) -> list[Trial]:
@@ -229,8 +237,9 @@ def search(
     `seeds` seeds of the validation metric; `seed` fixes the draws. Trials share their initial
     weights, so that knobs are compared and not luck; with `own_weights` each draws its own. Other
     keywords fix knobs, as in `Sweep`. With `out`, each stage is kept in a directory of its own and
-    an interrupted search continues there. A stage without a finite value narrows nothing. Raises
-    UsageError for an empty range or space.
+    an interrupted search continues there. A stage without a finite value narrows nothing, and a
+    search that has narrowed to one config is at its end. Raises UsageError for an empty range or
+    space.
     """
     space = read_space(ranges)
     counts = {"trials": (trials, 2), "stages": (stages, 1), "seeds": (seeds, 1)}
@@ -243,9 +252,10 @@ def search(
     kept = None if out is None else Path(out)
     spaces: list[Space] = []
     found: list[Results] = []
-    drawn: list[tuple[dict[str, Any], ...]] = []
     judged_so_far: list[Trial] = []
     for stage in range(1, stages + 1):
+        if stage > 1 and is_one(space):
+            break
         configs = draw(space, trials, random)
         place = None if kept is None else kept / f"stage{stage}"
         axes = {CONFIG: configs, "seed": list(range(seeds))}
@@ -256,7 +266,6 @@ def search(
         metric = metric or results.headline
         now = ranked(judged(configs, results, metric, stage), metric)
         spaces.append(space)
-        drawn.append(tuple(configs))
         found.append(without_test(results))
         judged_so_far += now
         alive = [trial.knobs for trial in now[: ceil(keep * trials)] if isfinite(trial.value)]
@@ -264,7 +273,7 @@ def search(
     order = ranked(judged_so_far, metric)
     fresh = list(range(seeds, seeds + final_seeds))
     finalist = Sweep(model, data, {"seed": fresh}, **knobs, **order[0].knobs)
-    return Search(metric, tuple(spaces), tuple(found), tuple(order), finalist, tuple(drawn), kept)
+    return Search(metric, tuple(spaces), tuple(found), tuple(order), finalist, kept)
 
 
 def without_test(results: Results) -> Results:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from nnlab.sweeps.results import Results
 
 MOST_LANES = 2**20
+TAKEN = ("epoch", "config", "diverged_at")
+"""Names in results that are nobody's measure."""
 
 
 class Summary(NamedTuple):
@@ -98,8 +100,10 @@ class Sweep:
         if both:
             raise UsageError(f"{both[0]} is both an axis and fixed; give it once")
         measured = self.model.measures if isinstance(self.model, Problem) else ()
-        for name in sorted(set(measured) & ({*axes, *knobs} | set(DEFAULTS))):
-            raise UsageError(f"{name} is a knob and a measure of the model; rename the measure")
+        for name in sorted(set(measured) & {*axes, *knobs, *DEFAULTS, *TAKEN}):
+            raise UsageError(
+                f"{name} is a knob or an axis, and a measure of the model; rename the measure"
+            )
         fixed = {name: [value] for name, value in knobs.items()}
         read = read_axes(self.model, axes | fixed)
         self.axes = {name: read[name] for name in axes}

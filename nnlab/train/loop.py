@@ -41,7 +41,7 @@ class Plan(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """A set to evaluate on, cut into equal batches; `weight` is 0 on padding."""
+    """A set to evaluate on, cut into equal batches; `weight` is 0 on what fills the last."""
 
     x: AnyArray
     y: AnyArray
@@ -59,16 +59,20 @@ def equal_batches(examples: int) -> tuple[int, int]:
 
 
 def in_batches(x: AnyArray, y: AnyArray) -> Examples:
-    """The fewest equal batches of at most 1,000; zeros of weight 0 fill the last one."""
+    """The fewest equal batches of at most 1,000; copies of weight 0 fill the last one.
+
+    Of the last example: on its target a loss is defined, on zeros it may be infinite.
+    """
     examples = y.shape[0]
     count, size = equal_batches(examples)
 
-    def cut(array):
+    def cut(array, mode):
         pad = np.pad if isinstance(array, np.ndarray) else jnp.pad
         padding = [(0, count * size - examples)] + [(0, 0)] * (array.ndim - 1)
-        return pad(array, padding).reshape(count, size, *array.shape[1:])
+        return pad(array, padding, mode).reshape(count, size, *array.shape[1:])
 
-    return Examples(cut(x), cut(y), cut(np.ones(examples, np.float32)))
+    weight = cut(np.ones(examples, np.float32), "constant")
+    return Examples(cut(x, "edge"), cut(y, "edge"), weight)
 
 
 class Data(NamedTuple):
