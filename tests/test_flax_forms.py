@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from engine import blobs
 from jax import lax
 
 import nnlab
@@ -189,3 +190,22 @@ def test_a_flax_convnet_trains_as_nnlabs_own():
     for name in ("train_loss", "val_loss", "test_loss"):
         np.testing.assert_allclose(theirs[name].values, ours[name].values, rtol=1e-4)
     assert (ours["train_loss"].isel(epoch=-1) < ours["train_loss"].isel(epoch=0)).all()
+
+
+class Listed(linen.Module):
+    sizes: list[int]
+
+    @linen.compact
+    def __call__(self, x):
+        for size in self.sizes:
+            x = jnp.tanh(linen.Dense(size)(x))
+        return linen.Dense(3)(x)
+
+
+def test_models_of_equal_modules_are_equal_and_share_a_program():
+    one, same, other = (from_flax(Listed([n])) for n in (3, 3, 4))
+    assert one == same != other
+    assert hash(one) == hash(same)
+    axes = {"module": [Listed([3]), Listed([4])], "learning_rate": [0.1, 0.2, 0.3]}
+    sweep = nnlab.Sweep(one, blobs(), axes, epochs=1, batch_size=20)
+    assert [len(group.recipes) for group in sweep.groups()] == [3, 3]

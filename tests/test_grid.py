@@ -214,6 +214,13 @@ def test_a_lanes_footprint_is_its_parameters_and_what_its_backward_pass_keeps():
     assert of(batch_norm=True)[1] > small
 
 
+@pytest.mark.parametrize("axis", [["relu", "maxout:8"], ["maxout:8", "relu"]])
+def test_chunks_have_room_for_the_largest_of_their_lanes(axis):
+    (largest,) = sweep_of({"activation": ["maxout:8"]}, hidden=(32,)).groups()
+    (mixed,) = sweep_of({"activation": axis}, hidden=(32,)).groups()
+    assert mixed.parameter_bytes == largest.parameter_bytes
+
+
 def test_a_device_has_its_share_of_the_largest_cache_as_the_machine_describes_it(tmp_path):
     for index, size, users in (
         (0, "32K", "1"),

@@ -3,16 +3,21 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from engine import blobs
+from hurry import environment
 
 import nnlab
 from nnlab import UsageError
-from nnlab.sweeps.store import Store, write_atomically
+from nnlab.sweeps.describe import as_begun, describe_sweep
+from nnlab.sweeps.execute import memory_in_words
+from nnlab.sweeps.store import Store, alone, write_atomically
 
 ARRAYS = {
     "recipe": np.arange(2), "seed": np.arange(1), "train_loss": np.ones((1, 2, 3), np.float32),
@@ -274,3 +279,59 @@ def test_a_program_that_does_not_fit_in_memory_asks_for_fewer_lanes(monkeypatch,
     monkeypatch.setattr("nnlab.sweeps.execute.Program", full)
     with pytest.raises(UsageError, match=r"3 lanes of .* do not fit in memory; .* lanes=1"):
         sweep().run(tmp_path / "runs", lanes=6, progress=False)
+
+
+# One process at a time, the same program as before, and advice that can be followed --------------
+
+
+def test_a_second_process_in_the_same_directory_is_refused_and_loses_nothing(tmp_path):
+    out = tmp_path / "runs"
+    with alone(out), pytest.raises(UsageError, match="another process trains into .*runs; wait"):
+        sweep().run(out, progress=False)
+    assert list(out.iterdir()) == []
+    results = sweep().run(out, progress=False)
+    np.testing.assert_array_equal(sweep().run(out, progress=False)["val_loss"], results["val_loss"])
+
+
+def test_a_directory_is_free_again_once_its_process_is_killed(tmp_path):
+    program = (
+        "import sys, time; from nnlab.sweeps.store import alone\n"
+        "with alone(sys.argv[1]): print('held', flush=True); time.sleep(600)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, env=environment()
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(UsageError, match="another process"), alone(tmp_path):
+            pytest.fail("two processes held one directory")
+        holder.kill()
+    with alone(tmp_path):
+        pass
+
+
+def test_what_continues_is_the_program_that_began():
+    axes = {
+        "optimizer": ["sgd", "momentum", "adam"],
+        "learning_rate": list(np.geomspace(0.01, 1, 40)),
+    }
+    mixed = nnlab.Sweep(nnlab.models.mlp([4]), blobs(), axes, epochs=1, batch_size=20)
+    begun, planned = mixed.groups(lanes=96), mixed.groups()
+    described = json.loads(json.dumps(describe_sweep(mixed, begun)))
+    assert planned[0].together != begun[0].together
+    (again,) = as_begun(planned, described)
+    assert (again.shape, again.together) == (begun[0].shape, begun[0].together)
+
+
+def test_where_memory_ends_the_advice_can_be_followed(tmp_path):
+    (group,) = sweep().groups()
+    store = Store(tmp_path)
+    with pytest.raises(UsageError, match=r"do not fit in memory; try .*[^y]$"):
+        with memory_in_words(group, store):
+            raise MemoryError
+    (tmp_path / "chunks").mkdir()
+    (tmp_path / "chunks" / "000000.npz").touch()
+    with pytest.raises(UsageError, match="in another directory: this one keeps its chunks"):
+        with memory_in_words(group, store):
+            raise MemoryError

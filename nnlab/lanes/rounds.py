@@ -26,7 +26,7 @@ class Finished(NamedTuple):
     record: Record
     """Leaves are numpy arrays [devices, seeds, ..., lanes]."""
     seconds: float
-    """Since the round before was finished, or since the first was started."""
+    """From the end of the round before, or the start of the first, to its own end."""
 
 
 def train_rounds(
@@ -35,16 +35,17 @@ def train_rounds(
     """Train every round with a `Program`, and yield each in order once it is finished.
 
     `rounds` is asked for a round's chunks while the two before are in line. Whoever waits here can
-    be interrupted at any time: what blocks is left to a thread, as are the rounds in line then.
+    be interrupted at any time: what blocks is left to threads, as are the rounds in line then. One
+    starts rounds, one waits for them, so that a round's time does not depend on when it is asked
+    for.
     """
-    thread = ThreadPoolExecutor(1, "rounds")
-    line: deque[Future[Record]] = deque()
+    starter, waiter = ThreadPoolExecutor(1, "start"), ThreadPoolExecutor(1, "wait")
+    line: deque[Future[tuple[Record, float]]] = deque()
     began = time.perf_counter()
 
     def finish() -> Finished:
         nonlocal began
-        record = thread.submit(arrays, line.popleft()).result()
-        ended = time.perf_counter()
+        record, ended = line.popleft().result()
         seconds, began = ended - began, ended
         return Finished(record, seconds)
 
@@ -52,13 +53,15 @@ def train_rounds(
         for chunks in rounds:
             if len(line) == IN_LINE:
                 yield finish()
-            line.append(thread.submit(program, chunks))
+            line.append(waiter.submit(wait, starter.submit(program, chunks)))
         while line:
             yield finish()
     finally:
-        thread.shutdown(wait=False, cancel_futures=True)
+        for threads in (starter, waiter):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
-def arrays(started: Future[Record]) -> Record:
-    """Wait for a started round."""
-    return jax.tree.map(np.asarray, started.result())
+def wait(started: Future[Record]) -> tuple[Record, float]:
+    """A started round's record as numpy arrays, and when it was there."""
+    record = jax.tree.map(np.asarray, started.result())
+    return record, time.perf_counter()

@@ -30,11 +30,22 @@ class FlaxModel:
     Collections other than "params" (batch statistics) are carried as stats. A module whose
     `__call__` takes `train`, `training`, `deterministic` or `use_running_average` is told. Dense
     and Conv layers that leave their products to jax compute them by nnlab's forms, equal but for
-    rounding and fast under vmap. Equal only to itself: modules that hold lists cannot be hashed.
+    rounding and fast under vmap. Models of equal modules are equal.
     """
 
     module: Any
     knobs: ClassVar[frozenset[str]] = frozenset()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FlaxModel):
+            return NotImplemented
+        try:
+            return self.module is other.module or bool(self.module == other.module)
+        except (TypeError, ValueError):  # arrays among the fields are not compared
+            return False
+
+    def __hash__(self) -> int:
+        return hash(type(self.module))  # a module that holds lists has no hash of its own
 
     def _mode(self, training: bool) -> dict[str, bool]:
         names = inspect.signature(type(self.module).__call__).parameters

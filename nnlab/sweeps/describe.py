@@ -1,7 +1,8 @@
 """What a sweep is, in words that a file can hold and a person can read."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,9 @@ from nnlab.lanes.devices import describe
 from nnlab.lanes.planner import Shape
 from nnlab.models.model import reads
 from nnlab.sweeps.axes import CONFIG, label, words
+from nnlab.sweeps.choices import Choice, parse
 from nnlab.sweeps.group import Group
+from nnlab.sweeps.identity import identity
 from nnlab.sweeps.recipe import FORWARD
 from nnlab.sweeps.recorded import LABELS, variables
 from nnlab.sweeps.store import FORMAT
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
 def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
     """The contents of `sweep.json`.
 
-    "sweep" identifies it: a directory continues only the same sweep. "chunks" is the plan it
+    "sweep" identifies it: a directory continues only the same sweep; "functions" tells apart what
+    has the same name. "chunks" is the plan it
     keeps. "cells" maps each cell to the run it shares; null when every cell has its own. "recorded"
     says what the axes of recorded arrays are. Raises UsageError for a recording whose name the
     results need.
@@ -48,6 +52,7 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
             "data description": sweep.data.description,
             "data fingerprint": sweep.data.fingerprint(),
             "axes": axes,
+            "functions": dict(functions(sweep)),
             **{k: v for k, v in fixed.items() if k in read or k not in FORWARD},
             **({"record": sweep.recording.labels} if sweep.recording.labels else {}),
         },
@@ -55,8 +60,8 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
         "epochs": max(group.plan.epochs for group in groups),
         **({"recorded": recorded} if recorded else {}),
         "chunks": [
-            {**group.shape._asdict(), "lanes": group.shape.lanes, "runs": group.runs}
-            for group in groups
+            {**g.shape._asdict(), "lanes": g.shape.lanes, "together": g.together, "runs": g.runs}
+            for g in groups
         ],
         "made with": {
             "nnlab": version("nnlab"),
@@ -71,14 +76,40 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
     }
 
 
-def read_shapes(description: dict[str, Any]) -> list[Shape]:
-    """The chunks that a description promises, group by group."""
-    return [
-        Shape(
+def functions(sweep: "Sweep") -> Iterator[tuple[str, str]]:
+    """(what it is for, identity) of the model and of whatever a label does not tell all about."""
+    yield "model", identity(sweep.model)
+    values = [(knob, value) for knob, listed in sweep.axes.items() for value in listed]
+    values += [(knob, sweep.knobs[knob]) for knob in sweep.given]
+    for config in sweep.axes.get(CONFIG, []):
+        values += config.items()
+    for knob, value in values:
+        if isinstance(value, Choice):
+            if not says_all(knob, value):
+                yield f"{knob} {value.label}", identity(value)
+        elif not isinstance(value, bool | int | float | str | tuple | Mapping):
+            yield f"{knob} {label(value)}", identity(value)
+    for name, function in sweep.recording.functions:
+        yield f"record {name}", identity(function)
+
+
+def says_all(knob: str, choice: Choice) -> bool:
+    """Whether a label, read as nnlab reads names, gives the same choice."""
+    try:
+        return parse(knob, choice.label) == choice
+    except UsageError:
+        return False
+
+
+def as_begun(groups: Sequence[Group], description: dict[str, Any]) -> list[Group]:
+    """The groups in the chunks and blocks that a description promises: the same programs."""
+    found = []
+    for group, chunk in zip(groups, description["chunks"], strict=True):
+        shape = Shape(
             tuple(map(tuple, chunk["counts"])),
             chunk["config_chunks"],
             chunk["seeds"],
             chunk["seed_chunks"],
         )
-        for chunk in description["chunks"]
-    ]
+        found.append(replace(group, shape=shape, together=chunk.get("together", group.together)))
+    return found

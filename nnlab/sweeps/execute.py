@@ -59,7 +59,7 @@ def execute(
     def begin_next() -> None:
         if jobs:
             group, work = jobs.popleft()
-            with memory_in_words(group):
+            with memory_in_words(group, store):
                 ready = trace(group, work, data, arrays, devices)
                 compiled = compiler.submit(ready.program.compile)
                 ready.chunks.extend(ready.stack(work[: len(devices)]))
@@ -70,7 +70,7 @@ def execute(
         begin_next()
         while coming:
             ready, compiled = coming.popleft()
-            with memory_in_words(ready.group), one_thread_each(devices):
+            with memory_in_words(ready.group, store), one_thread_each(devices):
                 meter.show("compiling")
                 compiled.result()
                 train_group(ready, data, store, meter, begin_next)
@@ -79,7 +79,7 @@ def execute(
 
 
 @contextmanager
-def memory_in_words(group: Group) -> Iterator[None]:
+def memory_in_words(group: Group, store: Store) -> Iterator[None]:
     """Say what to do when a program does not fit in memory."""
     try:
         yield
@@ -88,9 +88,10 @@ def memory_in_words(group: Group) -> Iterator[None]:
             raise
         lanes = group.shape.lanes
         less = f"lanes={lanes // 2} (--lanes)" if lanes > 1 else "a smaller batch_size or network"
+        elsewhere = " in another directory: this one keeps its chunks" * store.begun
         raise UsageError(
             f"{lanes} lanes of {group.parameter_bytes / 2**20:,.1f} MiB each do not fit in memory; "
-            f"finished chunks are kept; try {less}"
+            f"try {less}{elsewhere}"
         ) from error
 
 

@@ -280,7 +280,9 @@ def make_group(
     schedules = [schedules_of(recipes[i] for i in own) for own in lanes_of_rules]
     kinds = {i: schedules[o] for row in segments for o, part in enumerate(row) for i in part}
     rehearse(recipes, for_tasks, for_rules, [kinds[i] for i in range(len(recipes))], data)
-    parameters, activations = footprint(recipes[0], for_tasks[0], data)
+    sized = [0, *(own[0] for own, turn in zip(lanes_of_tasks, turns, strict=True) if not turn)]
+    sizes = [footprint(recipes[i], for_tasks[i], data) for i in dict.fromkeys(sized)]
+    parameters, activations = map(max, zip(*sizes, strict=True))
     target = lanes or target_lanes(parameters, activations, memory(devices), cache_bytes(devices))
     counts = [[len(part) for part in row] for row in segments]
     alike = most_alike([(tasks[a][1], *row) for a, row in enumerate(counts) if turns[a]])

@@ -59,8 +59,8 @@ def fingerprint(group: Group, data: Dataset) -> str:
     facts = (
         words(group.recipes[0].model), group.plan.batch_size, group.plan.precision,
         sorted(map(words, kinds)), group.shape.counts, group.shape.seeds, group.in_turn,
-        sorted(group.for_tasks[0]), data.shape, len(data.train.y), len(data.valid.y),
-        describe(), jax.__version__,
+        group.together, group.recording.labels, sorted(group.for_tasks[0]), data.shape,
+        *(len(part.y) for part in (data.train, data.valid, data.test)), describe(), jax.__version__,
     )  # fmt: skip
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 

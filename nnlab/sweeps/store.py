@@ -20,6 +20,7 @@ from nnlab.errors import UsageError
 
 FORMAT = 1
 DESCRIBED = {"format", "sweep", "cells", "epochs", "chunks", "made with"}
+FUNCTION = "~"
 RECORDED = {"recipe", "seed", "train_loss", "val_loss", "seconds", "compile_seconds"}
 
 
@@ -48,7 +49,7 @@ class Store:
         try:
             if (directory / "sweep.json").exists():
                 refuse_other_sweep(directory, read_description(directory), description)
-                if any((directory / "chunks").glob("*.npz")):
+                if cls(directory).begun:
                     return cls(directory)
             elif directory.is_dir() and any(p.suffix != ".partial" for p in directory.iterdir()):
                 raise UsageError(
@@ -76,6 +77,11 @@ class Store:
     def path(self, chunk: int) -> Path:
         assert self.directory is not None  # noqa: S101
         return self.directory / "chunks" / f"{chunk:06d}.npz"
+
+    @property
+    def begun(self) -> bool:
+        """Whether a directory holds a finished chunk, and so is cut as it is for good."""
+        return self.directory is not None and any((self.directory / "chunks").glob("*.npz"))
 
     def has(self, chunk: int) -> bool:
         return chunk in self._memory if self.directory is None else self.path(chunk).exists()
@@ -110,6 +116,35 @@ class Store:
                 f"{path} is damaged ({type(error).__name__}); delete it and run the same sweep "
                 "again to train its runs anew"
             ) from error
+
+
+@contextmanager
+def alone(out: Any) -> Iterator[None]:
+    """Train into a directory as the only process that does; UsageError where another one does.
+
+    Two that cut a sweep into different chunks would lose each other's. The lock ends with its
+    process, however that ends. Where there are no locks (Windows, some network disks) none is held.
+    """
+    try:
+        import fcntl
+
+        Path(out).mkdir(parents=True, exist_ok=True)
+        held = os.open(out, os.O_RDONLY)
+    except (ImportError, TypeError, ValueError, OSError):  # what is wrong, `Store.open` will say
+        yield
+        return
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another process trains into {out}; wait for its end, or choose another directory"
+            ) from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(held)
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -178,6 +213,11 @@ def refuse_other_sweep(
     """Raise UsageError with the first difference if a directory belongs to another sweep."""
     old, new = flat(found["sweep"]), flat(json.loads(json.dumps(wanted["sweep"])))
     for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name) and name.startswith(FUNCTION):
+            raise UsageError(
+                f"{directory} holds another sweep: its {name.removeprefix(FUNCTION)} computes "
+                "something else, or was written for another Python; choose another directory"
+            )
         if old.get(name) != new.get(name):
             raise UsageError(
                 f"{directory} holds another sweep ({name}: {shorten(old.get(name))} there, "
@@ -193,7 +233,9 @@ def refuse_other_sweep(
 def flat(sweep: Mapping[str, Any]) -> dict[str, Any]:
     """A sweep's description with one entry per axis."""
     axes = {f"axis {name}": values for name, values in sweep["axes"].items()}
-    return {name: value for name, value in sweep.items() if name != "axes"} | axes
+    functions = {f"{FUNCTION}{name}": value for name, value in sweep.get("functions", {}).items()}
+    rest = {name: value for name, value in sweep.items() if name not in ("axes", "functions")}
+    return rest | axes | functions
 
 
 def shorten(value: Any) -> str:

@@ -16,14 +16,14 @@ from nnlab.models.mlp import mlp
 from nnlab.models.model import Model, Problem
 from nnlab.sweeps.arrays import outputs_of, program_data
 from nnlab.sweeps.axes import DEFAULTS, check_value, read_axes, whole, words
-from nnlab.sweeps.describe import describe_sweep, read_shapes
+from nnlab.sweeps.describe import as_begun, describe_sweep
 from nnlab.sweeps.execute import execute
 from nnlab.sweeps.grid import Grid, expand
 from nnlab.sweeps.group import Group, make_groups
 from nnlab.sweeps.predict import Prediction, predict
 from nnlab.sweeps.progress import Watch, bar
 from nnlab.sweeps.record import read_record
-from nnlab.sweeps.store import Store
+from nnlab.sweeps.store import Store, alone
 
 if TYPE_CHECKING:
     from nnlab.sweeps.results import Results
@@ -173,20 +173,21 @@ class Sweep:
             raise UsageError(f"progress is True, False or a function of a Status, got {progress!r}")
         groups = self.groups(lanes)
         description = describe_sweep(self, groups)
-        store = Store.open(out, description)
-        if store.directory is not None:
-            description = store.description()
-            shapes = read_shapes(description)
-            if lanes is not None and [g.shape for g in groups] != shapes:
-                begun = ", ".join(str(shape.lanes) for shape in shapes)
-                raise UsageError(
-                    f"{out} was begun with chunks of {begun} lanes "
-                    "and keeps them; leave out lanes, or choose another directory"
-                )
-            groups = [replace(g, shape=shape) for g, shape in zip(groups, shapes, strict=True)]
-        with bar() if progress is True else nullcontext(progress or None) as watch:
-            execute(groups, self.data, store, devices(), watch)
-        return results(description, store)
+        with alone(out):
+            store = Store.open(out, description)
+            if store.directory is not None:
+                description = store.description()
+                begun = as_begun(groups, description)
+                if lanes is not None and [g.shape for g in groups] != [g.shape for g in begun]:
+                    were = ", ".join(str(g.shape.lanes) for g in begun)
+                    raise UsageError(
+                        f"{out} was begun with chunks of {were} lanes "
+                        "and keeps them; leave out lanes, or choose another directory"
+                    )
+                groups = begun
+            with bar() if progress is True else nullcontext(progress or None) as watch:
+                execute(groups, self.data, store, devices(), watch)
+            return results(description, store)
 
 
 def load(directory: str | os.PathLike[str]) -> "Results":

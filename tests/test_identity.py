@@ -1,0 +1,173 @@
+"""Functions of one name that compute different things are different, and the same ones the same."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import partial
+
+import flax.linen as linen
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from engine import blobs
+from hurry import environment
+
+import nnlab
+from nnlab.errors import UsageError
+from nnlab.models import from_flax, from_loss
+from nnlab.sweeps.identity import identity
+
+SCALE = 2.0
+
+
+def scaled(x):
+    return SCALE * x
+
+
+def doubled(x):
+    """As the next one."""
+    return 2 * x
+
+
+def documented(x):
+    """A docstring computes nothing."""
+    return 2 * x
+
+
+def times(n):
+    return lambda x: n * x
+
+
+class Net(linen.Module):
+    sizes: tuple[int, ...]
+
+    @linen.compact
+    def __call__(self, x):
+        for size in self.sizes:
+            x = jnp.tanh(linen.Dense(size)(x))
+        return linen.Dense(3)(x)
+
+
+@dataclass(frozen=True)
+class Bowl:
+    steep: float
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: doubled,
+        lambda: times(3),
+        lambda: optax.adam(1e-3),
+        lambda: jax.nn.initializers.normal(0.1),
+        lambda: partial(doubled, 3),
+        lambda: Net((3,)),
+        lambda: Bowl(2.0),
+        lambda: jax.jit(times(3)),
+        lambda: {"a": [np.arange(3), {4, 5}], "b": doubled},
+        lambda: from_loss(lambda p, key: jnp.sum(p**2), jnp.ones(2)),
+    ],
+)
+def test_the_same_thing_made_twice_is_the_same(make):
+    assert identity(make()) == identity(make())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (doubled, scaled),
+        (times(3), times(4)),
+        (lambda x: x + 1, lambda x: x + 2),
+        (lambda x: jnp.tanh(x), lambda x: jnp.sin(x)),
+        (jnp.tanh, jnp.sin),
+        (jax.nn.relu, jax.nn.silu),
+        (np.tanh, np.sin),
+        (optax.adam(1e-3), optax.adam(1e-2)),
+        (optax.adam(1e-3), optax.sgd(1e-3)),
+        (jax.nn.initializers.normal(0.1), jax.nn.initializers.normal(0.2)),
+        (partial(doubled, 3), partial(doubled, 4)),
+        (Net((3,)), Net((4,))),
+        (Net((3,)), linen.Dense(3)),
+        (Bowl(1.0), Bowl(2.0)),
+        (jax.jit(times(3)), jax.jit(times(4))),
+        (np.arange(3), np.arange(4)),
+        (True, 1),
+        ([1, 2], [2, 1]),
+    ],
+)
+def test_what_computes_something_else_is_another(one, other):
+    assert identity(one) != identity(other)
+
+
+def test_a_number_outside_of_a_function_belongs_to_it(monkeypatch):
+    before = identity(scaled)
+    monkeypatch.setitem(globals(), "SCALE", 3.0)
+    assert identity(scaled) != before
+
+
+def test_a_docstring_and_a_place_in_the_file_do_not():
+    assert identity(doubled) == identity(documented)
+
+
+def test_a_thing_that_holds_itself_has_an_identity():
+    round_: list = [1]
+    round_.append(round_)
+    assert identity(round_) == identity(round_)
+
+
+PROGRAM = """
+import flax.linen as linen, jax, optax
+from nnlab.sweeps.identity import identity
+class Net(linen.Module):
+    size: int
+    def __call__(self, x):
+        return linen.Dense(self.size)(x)
+things = [lambda x: x + jax.nn.relu(x), optax.adam(1e-3), Net(3), jax.nn.initializers.normal(.1)]
+print([identity(thing) for thing in things])
+"""
+
+
+def test_another_process_finds_the_same():
+    words = [sys.executable, "-c", PROGRAM]
+    first, second = (
+        subprocess.run(
+            words, env=environment() | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    )
+    assert first == second != b""
+
+
+def sweep(model=None, **knobs):
+    axes = {"seed": [0, 1]}
+    return nnlab.Sweep(
+        model or nnlab.models.mlp([4]), blobs(), axes, epochs=1, batch_size=20, **knobs
+    )
+
+
+@pytest.mark.parametrize(
+    ("knob", "one", "other", "named"),
+    [
+        ("optimizer", optax.sgd(0.1), optax.sgd(0.2), "optimizer optax transformation"),
+        ("activation", lambda x: jnp.tanh(x), lambda x: jnp.sin(x), "activation <lambda>"),
+        ("optimizer", {"mine": "adam:beta1=0.5"}, {"mine": "adam:beta1=0.9"}, "optimizer mine"),
+        ("record", {"mine": lambda run: run.x}, {"mine": lambda run: 2 * run.x}, "record mine"),
+    ],
+)
+def test_a_directory_does_not_continue_with_another_function_of_the_same_name(
+    tmp_path, knob, one, other, named
+):
+    results = sweep(**{knob: one}).run(tmp_path, progress=False)
+    again = sweep(**{knob: one}).run(tmp_path, progress=False)
+    np.testing.assert_array_equal(again["train_loss"], results["train_loss"])
+    with pytest.raises(UsageError, match=f"holds another sweep: its {named} computes something"):
+        sweep(**{knob: other}).run(tmp_path, progress=False)
+
+
+def test_nor_with_another_model_of_the_same_name(tmp_path):
+    sweep(from_flax(Net((3,)))).run(tmp_path, progress=False)
+    sweep(from_flax(Net((3,)))).run(tmp_path, progress=False)
+    with pytest.raises(UsageError, match="holds another sweep"):
+        sweep(from_flax(Net((4,)))).run(tmp_path, progress=False)
