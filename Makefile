@@ -26,6 +26,7 @@ bench: .venv/installed  # 45 minutes on two cores: leave the machine alone meanw
 	$(BIN)/python -m benchmarks.recording
 	$(BIN)/python -m benchmarks.flat_cost
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.prediction
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

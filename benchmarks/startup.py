@@ -9,17 +9,13 @@ It trains two steps, so that what remains is importing, planning and compiling. 
 cache is a temporary folder: empty for the first process of a round, filled for the second.
 """
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import command
+from benchmarks.fresh import fresh
 from benchmarks.interleave import spread
 from benchmarks.tables import holds, made_with, table
 from benchmarks.workloads import WORKLOADS, Workload, toy
@@ -29,7 +25,6 @@ CLAIM = (
 )
 MOST = 0.5
 """Of the first process's seconds of compilation that the second may need."""
-ROOT = Path(__file__).parents[1]
 IMPORTS = {
     "import jax": "import jax",
     "import nnlab": "import nnlab",
@@ -47,14 +42,6 @@ Program.__call__ = noted
 results = make_sweep(two_steps({quick})).run(progress=False)
 found = results.dataset.attrs["compile_seconds"], before[0]
 """
-TIMED = """
-import time
-began = time.perf_counter()
-found = None
-{code}
-import json
-print(json.dumps([time.perf_counter() - began, found]))
-"""
 
 
 def two_steps(quick: bool) -> Workload:
@@ -62,20 +49,6 @@ def two_steps(quick: bool) -> Workload:
     (work,) = (work for work in WORKLOADS if work.name == "W4")
     work = toy(work) if quick else work
     return replace(work, epochs=1, examples=2 * work.batch, held_out=work.batch)
-
-
-def fresh(code: str, cache: str) -> tuple[float, Any]:
-    """Seconds of some code in a new process with this compilation cache, and what it found."""
-    environment = {**os.environ, "NNLAB_CACHE_DIR": cache}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # Python keeps its own compiled modules
-    words = [sys.executable, "-c", TIMED.format(code=code)]
-    done = subprocess.run(
-        words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"a fresh process failed:\n{done.stderr}")
-    seconds, found = json.loads(done.stdout.splitlines()[-1])
-    return seconds, found
 
 
 def measure(rounds: int, quick: bool) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # benchmarks are beside the package, not in it
 
-from benchmarks import all_optimizers, flat_cost, floors, recording, startup  # noqa: E402
+from benchmarks import all_optimizers, flat_cost, floors, prediction, recording, startup  # noqa: E402
 from benchmarks.agreement import SAME_LAW, DisagreementError, check  # noqa: E402
 from benchmarks.inputs import inputs  # noqa: E402
 from benchmarks.interleave import measure  # noqa: E402
@@ -254,6 +254,16 @@ def test_startup_times_imports_and_calls_with_a_cold_and_a_warm_cache(
     for call in record["calls"].values():
         assert 0 <= call["compile seconds"]["median"] < call["seconds"]["median"]
     assert "W4's first call, warm cache" in text
+
+
+def test_prediction_foretells_in_one_process_and_trains_in_another(tmp_path, capsys):
+    record, text = printed(prediction.main, tmp_path, capsys, rounds=1)
+    (parts,) = record["workloads"].values()
+    assert set(parts) == set(prediction.PARTS)
+    for times in parts.values():
+        assert times["ratio"]["median"] == times["foretold"]["median"] / times["true"]["median"]
+        assert times["holds"] == (abs(times["ratio"]["median"] - 1) <= prediction.MOST)
+    assert "| W1 | together |" in text
 
 
 def test_flops_count_every_product_of_a_training_step():

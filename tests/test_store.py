@@ -286,7 +286,7 @@ def test_a_program_that_does_not_fit_in_memory_asks_for_fewer_lanes(monkeypatch,
 
 def test_a_second_process_in_the_same_directory_is_refused_and_loses_nothing(tmp_path):
     out = tmp_path / "runs"
-    with alone(out), pytest.raises(UsageError, match="another process trains into .*runs; wait"):
+    with alone(out), pytest.raises(UsageError, match=r"another process trains into .*runs; wait"):
         sweep().run(out, progress=False)
     assert list(out.iterdir()) == []
     results = sweep().run(out, progress=False)
@@ -327,11 +327,15 @@ def test_what_continues_is_the_program_that_began():
 def test_where_memory_ends_the_advice_can_be_followed(tmp_path):
     (group,) = sweep().groups()
     store = Store(tmp_path)
-    with pytest.raises(UsageError, match=r"do not fit in memory; try .*[^y]$"):
-        with memory_in_words(group, store):
-            raise MemoryError
+    with (
+        pytest.raises(UsageError, match=r"do not fit in memory; try .*[^y]$"),
+        memory_in_words(group, store),
+    ):
+        raise MemoryError
     (tmp_path / "chunks").mkdir()
     (tmp_path / "chunks" / "000000.npz").touch()
-    with pytest.raises(UsageError, match="in another directory: this one keeps its chunks"):
-        with memory_in_words(group, store):
-            raise MemoryError
+    with (
+        pytest.raises(UsageError, match="in another directory: this one keeps its chunks"),
+        memory_in_words(group, store),
+    ):
+        raise MemoryError
