@@ -2,14 +2,17 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 
 import nnlab
-from nnlab.lanes.devices import devices, one_thread_each
+from nnlab.lanes.devices import LAPACK, devices, one_thread_each
 from nnlab.nn.surfaces import SURFACES
 from nnlab.optim.families import FAMILIES
 from nnlab.report import behaviour_map, loss_map, paths
@@ -109,6 +112,9 @@ def test_maps_cross_out_what_diverged_and_name_every_optimizer():
 
 def test_a_cpu_device_keeps_lapack_to_one_thread_and_gives_the_others_back():
     from threadpoolctl import threadpool_info
+
+    jax.jit(jnp.linalg.eigh).lower(jnp.eye(2))  # loads it
+    assert LAPACK in sys.modules
 
     def threads() -> list[int]:
         return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]

@@ -1,6 +1,7 @@
 """Which devices train: every accelerator, or one XLA device per CPU core."""
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,6 +12,8 @@ import jax
 from nnlab.lanes.cache import keep_programs
 from nnlab.types import Device
 
+LAPACK = "scipy.linalg.cython_lapack"
+"""The module through which jax finds LAPACK."""
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 MOST_CACHE = 16 * 2**20
 """A virtual machine is told of all of a processor's cache, which it shares with strangers.
@@ -69,12 +72,13 @@ def one_thread_each(devices: Sequence[Device]) -> Iterator[None]:
     """On CPUs let each device's calls of LAPACK (eigenvectors, QR) keep to one thread.
 
     jax calls SciPy's OpenBLAS, whose threads then fight for cores that the other devices use: on
-    two busy cores 9 eigenproblems of 100 x 100 took 1.6 s, and with one thread .01 s.
+    two busy cores 9 eigenproblems of 100 x 100 took 1.6 s, and with one thread .01 s. jax loads it
+    when it lowers a program that needs it, so that is done before; other programs spare a tenth of
+    a second.
     """
-    if devices[0].platform != "cpu":
+    if devices[0].platform != "cpu" or LAPACK not in sys.modules:
         yield
         return
-    import scipy.linalg.cython_lapack  # loads the library that jax will call  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):

@@ -43,8 +43,7 @@ def predict(groups: Sequence[Group], data: Dataset, devices: Sequence[Device]) -
     for group in groups:
         rate = known.get(fingerprint(group, data))
         if rate is None:
-            with one_thread_each(devices):  # as training has it
-                rate, seconds = probe(group, data, devices)
+            rate, seconds = probe(group, data, devices)
             remember_speed(fingerprint(group, data), rate)
             compiling += seconds
         rounds = ceil(group.shape.chunks / len(devices))
@@ -74,10 +73,11 @@ def probe(group: Group, data: Dataset, devices: Sequence[Device]) -> tuple[float
     program.trace(chunks[0])
     program.compile()
     times = []
-    for _ in range(REPEATS + 1):  # the first run touches its memory for the first time
-        began = time.perf_counter()
-        jax.block_until_ready(program(chunks))
-        times.append(time.perf_counter() - began)
+    with one_thread_each(devices):  # as training has it
+        for _ in range(REPEATS + 1):  # the first run touches its memory for the first time
+            began = time.perf_counter()
+            jax.block_until_ready(program(chunks))
+            times.append(time.perf_counter() - began)
     steps = arrays.y.shape[0] // plan.batch_size
     return len(devices) * group.shape.lanes * steps / median(times[1:]), program.compile_seconds
 
