@@ -8,9 +8,13 @@ from test_results import synthetic
 
 import nnlab
 from nnlab.errors import UsageError
+from nnlab.report import learning_curves
+from nnlab.report.cautions import cautions
+from nnlab.report.page import write
 from nnlab.report.style import number, text, texts
-from nnlab.report.table import headline
+from nnlab.report.table import headline, leaders
 from nnlab.report.terminal import crossed
+from nnlab.sweeps.draws import over_draws
 from nnlab.sweeps.results import Results
 
 RATES = {"learning_rate": np.array([0.01, 0.1, 1.0])}
@@ -133,3 +137,51 @@ def test_every_value_of_a_hue_has_a_curve_and_a_column_of_its_own(values):
     assert len(set(names)) >= len(values)
     assert len(figure.axes[0].containers) == len(values)
     assert crossed(results, "init", "beta2", "val_accuracy").shape == (2, 1 + len(values))
+
+
+# Draws of initial weights are chance -------------------------------------------------------------
+
+
+@pytest.fixture
+def drawn() -> Results:
+    axes = {"learning_rate": np.array([0.01, 0.1]), "draw": np.array([0, 1, 2, 3, 4])}
+    return synthetic(axes, noise=0.05)
+
+
+def test_no_number_is_that_of_the_best_draw(drawn):
+    averaged = over_draws(drawn)
+    assert averaged.axes == ("learning_rate",)
+    best = drawn.best("val_accuracy")
+    assert best["val_accuracy"].dims == ("draw",)
+    everything = drawn.mean("val_accuracy", over=["draw", "seed"])["mean"]
+    np.testing.assert_allclose(averaged.mean("val_accuracy")["mean"], everything)
+    mean = float(averaged.best("val_accuracy")["val_accuracy"])
+    assert mean < float(drawn.best("val_accuracy", over=drawn.axes)["val_accuracy"])
+    assert f"{100 * mean:.1f} %" in headline(drawn)
+    assert "draw" not in headline(drawn)
+    assert not any("draw" in sentence for sentence in cautions(drawn))
+    assert next(iter(leaders(drawn).columns)) == "learning_rate"
+
+
+def test_figures_say_that_they_show_means_of_draws(drawn):
+    for figure in (
+        nnlab.plot(drawn, "learning_rate", "val_loss"),
+        learning_curves(drawn, "val_loss", "learning_rate"),
+    ):
+        assert "Means of 5 draws of initial weights." in figure.get_supxlabel().replace("\n", " ")
+    assert "draws" not in nnlab.plot(drawn, "draw", "val_loss").get_supxlabel()
+
+
+def test_one_draw_that_diverged_or_is_missing_is_not_averaged_away(drawn):
+    at = drawn.dataset["diverged_at"]
+    at[:] = 0
+    at[0, 3, 1], at[1, 2, 0] = 7, -1
+    averaged = over_draws(drawn)["diverged_at"]
+    assert averaged.values.tolist() == [[0, 7, 0], [-1, 0, 0]]
+    assert averaged.dtype == at.dtype
+
+
+def test_a_report_of_draws_keeps_all_of_them_in_its_files(drawn, tmp_path):
+    page = write(drawn, tmp_path).read_text()
+    assert "<h2>By draw" not in page
+    assert Results.open(tmp_path).axes == drawn.axes

@@ -5,6 +5,7 @@ import numpy as np
 from nnlab.report.select import varied
 from nnlab.report.style import text, words
 from nnlab.report.table import leaders
+from nnlab.sweeps.draws import over_draws
 from nnlab.sweeps.results import Results
 
 
@@ -12,7 +13,7 @@ def cautions(results: Results) -> list[str]:
     """One sentence for each reason to doubt: unfinished, diverged, few seeds, best at a border."""
     said = [_unfinished(results), _diverged(results), _seeds(results)]
     if bool((results.finished & ~results.diverged).any()):
-        said += _borders(results)
+        said += _borders(over_draws(results))
     return [sentence for sentence in said if sentence]
 
 

@@ -15,6 +15,7 @@ from nnlab.report import figures, table
 from nnlab.report.cautions import cautions
 from nnlab.report.select import MOST_PANELS, varied
 from nnlab.report.style import in_percent, is_numeric, text, texts, words
+from nnlab.sweeps.draws import over_draws
 from nnlab.sweeps.results import Results
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def write(results: Results, directory: str | Path) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         pictures = {}
-        for name, caption, drawn in _figures(results):
+        shown = over_draws(results)
+        for name, caption, drawn in _figures(shown):
             buffer = BytesIO()
             drawn.savefig(buffer, format="png")
             pictures[name] = (caption, buffer.getvalue())
@@ -41,7 +43,7 @@ def write(results: Results, directory: str | Path) -> Path:
         table.configs(results).to_csv(directory / "table.csv", index=False)
         results.save(directory / "results.nc")
         page = directory / "index.html"
-        page.write_text(_html(results, pictures), encoding="utf-8")
+        page.write_text(_html(shown, pictures), encoding="utf-8")
     except OSError as error:
         raise UsageError(
             f"cannot write a report into {directory} ({error.strerror or error}); "

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from nnlab.report.style import listed, text, words
-from nnlab.sweeps.results import Results, larger_is_better
+from nnlab.sweeps.draws import over_draws
+from nnlab.sweeps.results import DRAW, Results, larger_is_better
 
 MOST_HUES, MOST_PANELS, MOST_CELLS = 7, 6, 12
 
@@ -19,8 +20,8 @@ def chooser(results: Results, metric: str) -> str:
 
 
 def varied(results: Results) -> list[str]:
-    """The axes with more than one value."""
-    return [axis for axis in results.axes if results.dataset.sizes[axis] > 1]
+    """The axes with more than one value, but for draws, which are chance."""
+    return [a for a in results.axes if results.dataset.sizes[a] > 1 and a != DRAW]
 
 
 def most_hues(results: Results, hue: str | None, col: str | None) -> int:
@@ -50,6 +51,9 @@ def reduce(
 ) -> tuple[Results, list[str]]:
     """Keep the top values of the axes to show; for each point, the best place along the others."""
     notes, shown = [], [(axis, most) for axis, most in show if axis is not None]
+    if DRAW in results.axes and DRAW not in dict(shown):
+        notes.append(f"Means of {results.dataset.sizes[DRAW]} draws of initial weights.")
+        results = over_draws(results)
     for axis, most in shown:
         results, note = top(results, axis, most, metric)
         notes.append(note)

@@ -8,6 +8,7 @@ import xarray as xr
 
 from nnlab.report.select import varied
 from nnlab.report.style import capital, number, text, words
+from nnlab.sweeps.draws import over_draws
 from nnlab.sweeps.results import Results, larger_is_better
 
 
@@ -25,6 +26,7 @@ def configs(results: Results) -> pd.DataFrame:
 
 def leaders(results: Results) -> pd.DataFrame:
     """The best configs first, each with its learning rate tuned where other axes vary too."""
+    results = over_draws(results)
     others = [a for a in varied(results) if a != "learning_rate"]
     over = ["learning_rate"] if "learning_rate" in varied(results) and others else []
     return _sorted(results, results.best(results.headline, over, shown_metric(results)))
@@ -36,6 +38,7 @@ def ranking(results: Results, axis: str, confidence: float = 0.95) -> pd.DataFra
     Columns: the chosen places, the shown metric, and `difference`, `low`, `high`: the shown metric
     minus that of the best value, paired by seed.  Chosen on validation data, shown on test data.
     """
+    results = over_draws(results)
     metric, shown = results.headline, shown_metric(results)
     others = [a for a in results.axes if a != axis]
     table = _sorted(results, results.best(metric, others, shown, confidence))
@@ -50,6 +53,7 @@ def headline(results: Results) -> str:
         return "No run is finished: there is nothing to report yet."
     if bool((results.diverged | ~results.finished).all()):
         return "Every finished run diverged: there is no best config."
+    results = over_draws(results)
     metric, shown = results.headline, shown_metric(results)
     best = results.best(metric, report=shown)
     if not abs(float(best[metric])) < float("inf"):

@@ -22,6 +22,8 @@ from nnlab.sweeps.statistics import Interval, paired_interval, spacing, t_interv
 
 Names = str | Iterable[str]
 RECORDED = "recorded"
+DRAW = "draw"
+"""The axis of other initial weights: what is chosen is never the best of them."""
 """The group of a NetCDF file that holds what was recorded."""
 Epoch = int | Literal["all"] | None
 
@@ -213,7 +215,7 @@ class Results:
         report: Names = (),
         confidence: float = 0.95,
     ) -> xr.Dataset:
-        """For each cell of the other axes, the best place along `over` (None: along all axes).
+        """For each cell of the other axes, the best place along `over` (None: all axes but draw).
 
         Variables: the chosen value of each axis in `over`, the metric with `_low` and `_high`, the
         same for each metric in `report` (choose on validation data, report on test data), the
@@ -307,7 +309,7 @@ class Results:
         return name
 
     def _over(self, names: Names | None) -> list[str]:
-        over = list(self.axes) if names is None else _names(names)
+        over = [a for a in self.axes if a != DRAW] if names is None else _names(names)
         for name in over:
             if name not in self.axes:
                 raise unknown("axis", name, self.axes)
