@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import xarray as xr
 from engine import blobs
-from test_results import synthetic
+from test_results import random_search, synthetic
 
 import nnlab
 from nnlab.errors import UsageError
 from nnlab.report import learning_curves
 from nnlab.report.cautions import cautions
+from nnlab.report.drawing import looks
 from nnlab.report.page import write
 from nnlab.report.style import number, text, texts
 from nnlab.report.table import headline, leaders
@@ -137,6 +138,13 @@ def test_every_value_of_a_hue_has_a_curve_and_a_column_of_its_own(values):
     assert len(set(names)) >= len(values)
     assert len(figure.axes[0].containers) == len(values)
     assert crossed(results, "init", "beta2", "val_accuracy").shape == (2, 1 + len(values))
+
+
+def test_configs_that_read_alike_have_curves_of_their_own():
+    results = random_search(configs=3)
+    alike = {k: ("config", [results.labels(k)[0]] * 3) for k in results.knobs}
+    found = looks(Results(results.dataset.assign_coords(alike)), "config")
+    assert [name[-4:] for name in found] == [" (0)", " (1)", " (2)"]
 
 
 # Draws of initial weights are chance -------------------------------------------------------------

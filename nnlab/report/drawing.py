@@ -43,6 +43,8 @@ def looks(results: Results, hue: str | None) -> dict[str, dict[str, Any]]:
     values = list(results.labels(hue)) if hue else [""]
     if hue == "config":
         labels = [config_label(results, i) for i in range(len(values))]
+        if len(set(labels)) < len(labels):  # configs that read alike
+            labels = [f"{name} ({place})" for name, place in zip(labels, values, strict=True)]
         values = labels
     else:
         labels = texts(values)
