@@ -104,6 +104,19 @@ def test_a_draw_changes_the_weights_and_the_seeds_own_is_the_first() -> None:
         nnlab.Sweep(fixed, axes={"draw": [0, 1]}).run(progress=False)
 
 
+def test_of_many_configs_the_best_few_have_to_be_near_a_border_to_say_so() -> None:
+    space = {"learning_rate": Range(1e-6, 1e-3)}
+
+    def said(*best: float) -> list[str]:
+        rates = [*best, *[3e-5] * (100 - len(best))]
+        trials = tuple(Trial({"learning_rate": r}, 0.9, 1, i) for i, r in enumerate(rates))
+        return Search("val_accuracy", (space,), (), trials, None).warnings()
+
+    assert said(9e-4) == []
+    assert said(9e-4, 8e-4, 9.5e-4, 7e-4, 1.1e-6) == []
+    assert len(said(9e-4, 8e-4, 9.5e-4, 7e-4, 6e-4)) == 1
+
+
 def test_a_best_value_near_a_border_is_said() -> None:
     space = {"learning_rate": Range(1e-6, 1e-3), "optimizer": ["sgd"]}
     for rate, said in [(9e-4, "near the high end of 1e-06..0.001"), (1.2e-6, "near the low end")]:
