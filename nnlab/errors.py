@@ -1,4 +1,4 @@
-"""The one exception a person sees: what came, what was needed, what to try."""
+"""The one exception a person sees: what came, what was needed, what to try; and its words."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,12 @@ from collections.abc import Iterable
 
 class UsageError(ValueError):
     """A request nnlab cannot carry out; its message is one line that says how to mend it."""
+
+
+def name_of(function: object) -> str:
+    """A function as its writer calls it."""
+    function = getattr(function, "func", function)  # of a partial
+    return getattr(function, "__name__", None) or type(function).__name__
 
 
 def unknown(kind: str, word: object, choices: Iterable[str]) -> UsageError:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nnlab.errors import UsageError
+from nnlab.errors import UsageError, name_of
 from nnlab.models.model import Settings
 from nnlab.nn.layers import Running, batch_norm_eval, batch_norm_train, dropout, running_init
 from nnlab.types import Activation, Array, Float, PRNGKey
@@ -108,8 +108,7 @@ def inputs_per_output(activation: Activation) -> int:
     for pieces in range(1, 17):
         if outputs(wide) == (wide // pieces,) and outputs(2 * wide) == (2 * wide // pieces,):
             return pieces
-    name = getattr(getattr(activation, "func", activation), "__name__", type(activation).__name__)
     raise UsageError(
-        f"activation {name} maps shape ({wide},) to {outputs(wide)}; it needs to keep the shape of "
+        f"activation {name_of(activation)} maps shape ({wide},) to {outputs(wide)}; it needs to keep the shape of "
         "its input, or to return one output for every 2 to 16 inputs"
     )

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from nnlab import trees
-from nnlab.errors import UsageError
+from nnlab.errors import UsageError, name_of
 from nnlab.models.model import Settings
 from nnlab.types import Params, PRNGKey, Scalar
 
@@ -67,7 +67,7 @@ class LossModel:
     def __repr__(self) -> str:
         """The loss by name, and where it starts: what tells two problems apart in a file."""
         drawn = callable(self._start)
-        start = _name(self._start) if drawn else fingerprint(self._start)
+        start = name_of(self._start) if drawn else fingerprint(self._start)
         watched = f", {', '.join(self._measures)}" if self._measures else ""
         return f"from_loss({self._name}, start {start}{watched})"
 
@@ -102,7 +102,7 @@ def from_loss(
     begin = start if callable(start) else trees.map(_checked, start)
     if not callable(begin) and not jax.tree.leaves(begin):
         raise UsageError("from_loss got a start without numbers; give an array of one or more")
-    return LossModel(loss, begin, measures or {}, name or _name(loss))
+    return LossModel(loss, begin, measures or {}, name or name_of(loss))
 
 
 def _checked(leaf: Any) -> np.ndarray:
@@ -124,7 +124,3 @@ def fingerprint(tree: Params) -> str:
     for leaf in jax.tree.leaves(tree):
         digest.update(f"{leaf.shape}".encode() + leaf.tobytes())
     return f"{sum(leaf.size for leaf in jax.tree.leaves(tree))}:{digest.hexdigest()[:8]}"
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__name__", type(function).__name__)

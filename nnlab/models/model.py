@@ -69,12 +69,14 @@ class Problem(Start, Protocol):
 
 
 Model = Network | Problem
+OF_LOSS = frozenset({"loss", "label_smoothing"})
+"""Knobs of the loss that is put behind a network."""
 
 
 def reads(model: Model) -> frozenset[str]:
     """The knobs of the forward half that a model's runs read."""
     own = frozenset(model.knobs)
-    return own if isinstance(model, Problem) else own | {"loss", "label_smoothing"}
+    return own if isinstance(model, Problem) else own | OF_LOSS
 
 
 def draws(model: Model) -> bool:

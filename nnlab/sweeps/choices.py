@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import optax
 
-from nnlab.errors import UsageError, unknown
+from nnlab.errors import UsageError, name_of, unknown
 from nnlab.models.pretraining import FROM_DATA
 from nnlab.nn.activations import ACTIVATIONS
 from nnlab.nn.initializers import INITIALIZERS
@@ -129,7 +129,7 @@ def resolve(kind: str, value: Any) -> Choice:
             f"{kind} takes a name, a function or {{label: function}}, got {value!r}; "
             f"try {next(iter(TABLES[kind]))!r}"
         )
-    name = getattr(value, "__name__", type(value).__name__)
+    name = name_of(value)
     if not isinstance(value, Hashable):
         raise UsageError(f"{kind} {name} cannot be hashed; give a plain function")
     if kind.endswith("init") or kind == "schedule":

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from nnlab.errors import UsageError
-from nnlab.models.model import Model, Settings, draws, reads
+from nnlab.models.model import OF_LOSS, Model, Settings, draws, reads
 from nnlab.optim.schedules import constant
 from nnlab.sweeps.axes import DEFAULTS, PROGRAM_KNOBS, structure
 from nnlab.sweeps.choices import Choice, hyperparameters, is_length, is_structural, parameters
@@ -21,7 +21,7 @@ Branch = tuple[Any, Pairs]
 """A choice's function (None: the model has no such part) and structural arguments."""
 NONE: Branch = (None, ())
 SETTINGS = frozenset(Settings._fields)
-FORWARD = SETTINGS | {"loss", "label_smoothing"}
+FORWARD = SETTINGS | OF_LOSS
 """Knobs of the forward half, which a model may read or not."""
 CONSTANT: Branch = (constant, ())
 NOT_OPTIMIZERS = ({*DEFAULTS, "loss"} | SETTINGS) - {"learning_rate"}

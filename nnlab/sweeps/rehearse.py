@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from nnlab import trees
 from nnlab.data.dataset import Dataset
-from nnlab.errors import UsageError
+from nnlab.errors import UsageError, name_of
 from nnlab.models.model import Problem
 from nnlab.sweeps.arrays import outputs_of
 from nnlab.sweeps.axes import words
@@ -84,7 +84,7 @@ def start(recipe: Recipe, batch_norm: bool, data: Dataset) -> tuple[Any, Any]:
     if looks_at_data(recipe):
         function, _ = dict(recipe.start)["init"]
         x = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.shape), jnp.float32)
-        with blamed(f"init {name(function)}"):
+        with blamed(f"init {name_of(function)}"):
             params = jax.eval_shape(
                 lambda key, params, x: pretrain(recipe, key, params, settings, x),
                 root(0),
@@ -163,7 +163,7 @@ def cost(recipe: Recipe, params: Any, stats: Any, numbers: dict[str, Any], data:
     """The loss of a batch must be one number."""
     task = build_task(recipe, data.classes)
     x, y = shapes_of_batch(recipe, data)
-    with blamed(f"loss {name(recipe.loss[0])}"):
+    with blamed(f"loss {name_of(recipe.loss[0])}"):
         jax.eval_shape(task.loss, params, stats, x, y, traced(numbers), root(0))
 
 
@@ -176,7 +176,7 @@ def check_cost(what: str, value: Any, *_: Any, **__: Any) -> None:
 def step(recipe: Recipe, params: Any, numbers: dict[str, Any], schedules: Sequence[Branch]) -> None:
     """One step of an optimizer: updates like the parameters, a memory that keeps its structure."""
     kinds = [(watched_schedule(make), static) for make, static in schedules]
-    rule, what = build_rule(recipe, kinds, 1), f"optimizer {name(recipe.optimizer[0])}"
+    rule, what = build_rule(recipe, kinds, 1), f"optimizer {name_of(recipe.optimizer[0])}"
     known, loss = traced(numbers), jax.ShapeDtypeStruct((), jnp.float32)
 
     def update(gradients, memory, params, known, loss):
@@ -231,7 +231,9 @@ def initializer(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def check(what: str, array: Any, key: Any, shape: Sequence[int], *_: Any) -> None:
         del key
         if callable(array):
-            raise UsageError(f"{what} returns a function; call it first: {kind}={name(function)}()")
+            raise UsageError(
+                f"{what} returns a function; call it first: {kind}={name_of(function)}()"
+            )
         floats = hasattr(array, "dtype") and jnp.issubdtype(array.dtype, jnp.floating)
         if not floats or array.shape != tuple(shape):
             raise UsageError(
@@ -260,7 +262,7 @@ def watched(
     kind: str, function: Callable[..., Any], check: Callable[..., None] | None
 ) -> Callable[..., Any]:
     """The same function; what goes wrong in it, or with what it returns, is its own fault."""
-    what = f"{kind} {name(function)}"
+    what = f"{kind} {name_of(function)}"
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -301,11 +303,6 @@ def reason(error: Exception) -> str:
     text = next(iter(str(error).strip().splitlines()), "")
     text = re.sub(r"\w*Tracer\b", "Array", text.replace("dot_general", "a matrix product"))
     return f"{type(error).__name__}: {text}"
-
-
-def name(function: Any) -> str:
-    """A function as its writer calls it."""
-    return getattr(function, "__name__", None) or type(function).__name__
 
 
 def came(value: Any) -> str:
