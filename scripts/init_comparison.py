@@ -13,7 +13,7 @@ import nnlab
 from nnlab.cli.script import conclude, run
 from nnlab.report import Verdict, learning_curves
 from nnlab.report.table import configs, spoken
-from nnlab.sweeps.fit import with_mean_over_epochs
+from nnlab.sweeps.derived import with_mean_over_epochs
 
 INITS = ["normal(0.01)", "xavier", "he"]
 STEPS, BATCH, IMAGES, HELD_OUT = 2000, 128, 12_800, 1000

@@ -14,7 +14,7 @@ import nnlab
 from nnlab.cli.script import conclude, run
 from nnlab.report import configs, learning_curves
 from nnlab.report.published import less_overfitting
-from nnlab.sweeps.fit import by_part, with_gap
+from nnlab.sweeps.derived import by_part, with_gap
 
 IMAGES, HELD_OUT, EPOCHS = 300, 1000, 201
 DECAY = 0.1

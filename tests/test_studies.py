@@ -17,7 +17,7 @@ from nnlab.report.drawing import columns_for
 from nnlab.report.table import points, spoken
 from nnlab.report.verdicts import keep, read, verdict_rows
 from nnlab.sweeps.confirm import confirm
-from nnlab.sweeps.fit import by_part, with_gap, with_mean_over_epochs
+from nnlab.sweeps.derived import by_part, with_gap, with_mean_over_epochs
 from nnlab.sweeps.results import Results
 
 

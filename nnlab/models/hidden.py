@@ -109,6 +109,6 @@ def inputs_per_output(activation: Activation) -> int:
         if outputs(wide) == (wide // pieces,) and outputs(2 * wide) == (2 * wide // pieces,):
             return pieces
     raise UsageError(
-        f"activation {name_of(activation)} maps shape ({wide},) to {outputs(wide)}; it needs to keep the shape of "
-        "its input, or to return one output for every 2 to 16 inputs"
+        f"activation {name_of(activation)} maps shape ({wide},) to {outputs(wide)}; it needs to "
+        "keep the shape of its input, or to return one output for every 2 to 16 inputs"
     )

@@ -11,7 +11,7 @@ from nnlab.errors import UsageError
 from nnlab.models.signals import EDGES, PERCENTILES
 from nnlab.sweeps.axes import CONFIG
 from nnlab.sweeps.record import PREFIX, TARGETS
-from nnlab.sweeps.recorded import rooms
+from nnlab.sweeps.record_shapes import rooms
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.store import Store
 

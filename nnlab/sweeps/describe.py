@@ -18,7 +18,7 @@ from nnlab.sweeps.choices import Choice, parse
 from nnlab.sweeps.group import Group
 from nnlab.sweeps.identity import identity
 from nnlab.sweeps.recipe import FORWARD
-from nnlab.sweeps.recorded import LABELS, variables
+from nnlab.sweeps.record_shapes import LABELS, variables
 from nnlab.sweeps.store import FORMAT
 
 if TYPE_CHECKING:

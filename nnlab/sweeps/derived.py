@@ -1,4 +1,4 @@
-"""How fast networks learn, and how well they fit what they were trained on and what not."""
+"""Metrics made of others: how fast networks learn, how well they fit what they saw and did not."""
 
 import xarray as xr
 
