@@ -23,6 +23,8 @@ def zeros_like(tree: PyTree) -> PyTree:
 def total(tree: PyTree) -> Float[Array, ""]:
     """The sum of all numbers of all leaves."""
     sums = jax.tree.leaves(map(jnp.sum, tree))
+    if not sums:
+        return jnp.zeros(())
     return jnp.stack(sums).sum() if len(sums) > 1 else sums[0]
 
 

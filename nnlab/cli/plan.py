@@ -37,6 +37,7 @@ def read_file(path: Path) -> dict[str, Any]:
         raise UsageError(f"cannot read {path} ({error.strerror}); give an existing file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
+    content = {name.replace("-", "_"): value for name, value in content.items()}
     allowed = {*DATA_OPTIONS, *KNOBS, "seeds", "set"}
     for name, value in content.items():
         if name not in allowed:

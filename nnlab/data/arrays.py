@@ -37,7 +37,7 @@ def from_arrays(
     sizes = {"test": 0, "validation": 0}
     given: dict[str, Split] = {}
     for word, part in (("test", test), ("validation", validation)):
-        if isinstance(part, float | int | np.number):
+        if isinstance(part, float | int | np.number) and not isinstance(part, bool):
             sizes[word] = size(part, len(whole.x), word)
         else:
             pair = (part, None) if y is None else _pair(part, word)
@@ -166,6 +166,8 @@ def permutation(n: int, seed: int) -> np.ndarray:
     It ranks n raw draws of PCG64(seed): NumPy keeps the streams of its bit generators for ever,
     but not what Generator.permutation makes of them (NEP 19, "Compatibility guarantees").
     """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise UsageError(f"seed={seed!r} came; it needs a whole number of 0 or more; try seed=0")
     return np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable")
 
 

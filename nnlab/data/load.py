@@ -157,7 +157,7 @@ def _from_tfds(
 def _at_most(limit: int | None, total: int) -> int:
     if limit is None:
         return total
-    if not 1 <= limit <= total:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= total:
         raise UsageError(
             f"limit={limit} came, of {total:,} training examples; it needs a count from 1 to "
             f"{total:,}; leave it out to train on all of them"

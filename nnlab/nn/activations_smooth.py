@@ -48,12 +48,14 @@ def exponential(x: X) -> X:
 
 def elu(x: X, alpha: Number = 1.0) -> X:
     """f(x) = x for x > 0, alpha (exp(x) - 1) below.  Source: Clevert et al. (2016)."""
-    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0)))
+    below = jnp.where(x > 0, 0, x)  # not a minimum, whose slope at 0 is a half
+    return jnp.where(x > 0, x, alpha * jnp.expm1(below))
 
 
 def celu(x: X, alpha: Number = 1.0) -> X:
     """f(x) = x for x > 0, alpha (exp(x / alpha) - 1) below.  Source: Barron (2017)."""
-    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0) / alpha))
+    below = jnp.where(x > 0, 0, x)
+    return jnp.where(x > 0, x, alpha * jnp.expm1(below / alpha))
 
 
 def selu(x: X) -> X:

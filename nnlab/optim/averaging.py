@@ -4,8 +4,9 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from nnlab.optim.core import Mask, Rate, add_weights, chain, corrected, descend, each, zeros
-from nnlab.types import Array
+from nnlab import trees
+from nnlab.optim.core import Mask, Rate, add_weights, chain, corrected, descend, each, whole, zeros
+from nnlab.types import Array, Params
 
 
 class TwoMeans(NamedTuple):
@@ -100,9 +101,13 @@ def simplified_ademamix(
 
 
 class Average(NamedTuple):
-    """The average of the weights so far."""
+    """The average of the weights so far: before it starts, the weights themselves."""
 
-    mean: Array
+    mean: Params
+
+    def evaluated(self, params: Params) -> Params:
+        """The mean weights."""
+        return trees.map(lambda a, w: a.astype(w.dtype), self.mean, params)
 
 
 def asgd(
@@ -115,17 +120,19 @@ def asgd(
 
     w <- (1 - decay_rate r) w - r g with r = learning_rate / (1 + decay_rate learning_rate
     (t-1))^alpha; mean <- mean + (w - mean) / max(1, t - 1 - start).  Names and defaults are
-    torch's lambd, alpha, t0.
+    torch's lambd, alpha, t0.  A sweep evaluates at the mean; elsewhere `optim.core.evaluated` gives
+    it.
     Source: Polyak and Juditsky, SIAM J. Control Optim. 30 (1992); Xu, arXiv:1107.2490 (2011).
     """
 
     def step(g, s, h):
         rate = h.learning_rate / (1 + h.decay_rate * h.learning_rate * (h.t - 1)) ** h.alpha
-        u = -h.decay_rate * rate * h.w - rate * g
+        u = trees.map(lambda g, w: -h.decay_rate * rate * w - rate * g, g, h.w)
         share = 1 / jnp.maximum(1, h.t - 1 - h.start)
-        return u, Average(s.mean + (h.w + u - s.mean) * share)
+        mean = trees.map(lambda a, w, u: a + (w + u - a) * share, s.mean, h.w, u)
+        return u, Average(mean)
 
-    return each(
+    return whole(
         Average,
         step,
         counts=True,

@@ -44,9 +44,14 @@ Begin = Callable[[Any], Any]
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
-def whole_steps(steps: Steps) -> Int[Array, ""]:
-    """A number of steps as an integer array, rounded down."""
-    return jnp.floor(jnp.asarray(steps)).astype(jnp.int32)
+def whole_steps(steps: Steps, least: int = 0, name: str = "steps") -> Int[Array, ""]:
+    """A number of steps as an integer array, rounded down, and `least` at least.
+
+    Raises UsageError for a Python number below it.
+    """
+    if isinstance(steps, int | float) and steps < least:
+        raise UsageError(f"{name} is {steps:g}; it needs {least} or more")
+    return jnp.maximum(jnp.floor(jnp.asarray(steps)), least).astype(jnp.int32)
 
 
 class Sees(IntEnum):

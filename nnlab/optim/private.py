@@ -15,6 +15,8 @@ from nnlab.types import Flag, Params, PRNGKey
 def _normal_like(key: PRNGKey, tree: Params) -> Params:
     """Normal numbers for a whole tree in one draw: a draw for each array takes long to compile."""
     leaves, structure = jax.tree.flatten(tree)
+    if not leaves:
+        return tree
     ends = np.cumsum([x.size for x in leaves])
     draw = jax.random.normal(key, (int(ends[-1]),), jnp.result_type(*leaves))
     parts = [draw[end - x.size : end].reshape(x.shape) for end, x in zip(ends, leaves, strict=True)]

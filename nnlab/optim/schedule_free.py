@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from nnlab import trees
+from nnlab.errors import UsageError
 from nnlab.optim.adaptive import root_mean_square
 from nnlab.optim.core import Constant, Rate, State, add_weights, chain, descend, whole
 from nnlab.optim.sgd import sgd
@@ -41,8 +42,11 @@ def schedule_free(
     """Replaces an optimizer's schedule by averaging; learning_rate is the optimizer's, for c.
 
     The optimizer should have no momentum: beta1 > 0 takes its place.  With a schedule, step and
-    weight read the same entry, where optax reads the weight's one step later.
+    weight read the same entry, where optax reads the weight's one step later.  Raises UsageError
+    for beta1 = 0, at which x cannot be told from y.
     """
+    if isinstance(beta1, int | float) and beta1 == 0:
+        raise UsageError("beta1 is 0; a schedule-free optimizer needs it above 0; try 0.9")
     inner = optax.with_extra_args_support(optimizer)
 
     def begin(w):

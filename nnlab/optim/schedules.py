@@ -1,7 +1,8 @@
 """Learning rates as functions of the step: schedule(count) -> rate, count 0 at the first step.
 
 Every number may be traced, and none decides a branch, so a sweep varies them freely.  `steps`, and
-every other length, counts optimizer steps; a phase of 0 steps is over at once.  Rates are in jax's
+every other length, counts optimizer steps; a phase of 0 steps is over at once, and what something
+is divided by is above 0.  Rates are in jax's
 default float.  First come the rate (`value` or `peak`) and the length of the whole, which a sweep
 gives by itself, then what a person chooses.
 """
@@ -13,6 +14,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from nnlab.errors import UsageError
 from nnlab.types import Array, Flag, Int, Number, Scalar
 
 Count = int | Int[Array, ""] | Number
@@ -22,6 +24,18 @@ Schedule = Callable[[Any], Scalar]
 
 def _floats(*numbers: Any) -> list[Array]:
     return [jnp.asarray(x, float) for x in numbers]
+
+
+def _positive(name: str, steps: Count) -> Count:
+    """A length that something is divided by; UsageError for a Python number of 0 or less."""
+    if isinstance(steps, int | float) and steps <= 0:
+        raise UsageError(f"{name} is {steps:g}; it needs a length above 0; try 10")
+    return steps
+
+
+def _ratio(t: Array, steps: Array) -> Array:
+    """How often a length has passed: t / steps, 0 at t = 0 however short the steps."""
+    return t / jnp.maximum(steps, jnp.finfo(steps.dtype).tiny)
 
 
 def _share(t: Array, begin: Array, steps: Array) -> Array:
@@ -70,10 +84,11 @@ def exponential(
     end: Number | None = None,
 ) -> Schedule:
     """A geometric curve, value factor^((t - begin) / steps), in stairs if asked, never past end."""
+    steps = _positive("steps", steps)
 
     def schedule(count):
         t, a, n, f, first = _floats(count, value, steps, factor, begin)
-        p = jnp.maximum(t - first, 0) / n
+        p = _ratio(jnp.maximum(t - first, 0), n)
         rate = a * f ** jnp.where(staircase, jnp.floor(p), p)
         if end is None:
             return rate
@@ -85,7 +100,7 @@ def exponential(
 
 def step(value: Number, factor: Number = 0.1, every: Count = 10) -> Schedule:
     """Multiplies the rate by factor every `every` steps: value factor^floor(t / every)."""
-    return exponential(value, every, factor, staircase=True)
+    return exponential(value, _positive("every", every), factor, staircase=True)
 
 
 def cosine(value: Number, steps: Count, end: Number = 0.0, power: Number = 1.0) -> Schedule:
@@ -107,10 +122,11 @@ def inverse_time(value: Number, half: Count = 1) -> Schedule:
 
     Source: Robbins and Monro, Ann. Math. Stat. 22 (1951).
     """
+    half = _positive("half", half)
 
     def schedule(count):
         t, a, n = _floats(count, value, half)
-        return a / (1 + t / n)
+        return a / (1 + _ratio(t, n))
 
     return schedule
 
@@ -120,6 +136,7 @@ def inverse_sqrt(value: Number, warmup: Count = 1) -> Schedule:
 
     Source: Vaswani et al., NeurIPS (2017), section 5.3.
     """
+    warmup = _positive("warmup", warmup)
 
     def schedule(count):
         t, a, n = _floats(count, value, warmup)

@@ -82,7 +82,7 @@ def sam(
     period: Steps = 2,
     opaque: bool = False,
 ) -> Any:
-    """SAM descends with the gradient of the worst place nearby, w + radius g / |g|.
+    """SAM descends with the gradient of the worst place nearby, w + radius g / |g|; w where g = 0.
 
     Transparent, `update` alternates: period - 1 calls climb, the next one returns home and steps.
     Opaque, one call does both and needs grad_fn=((weights, climb) -> gradient) in update.
@@ -90,19 +90,23 @@ def sam(
     Source: Foret et al., ICLR (2021), algorithm 1.
     """
     inner = optax.with_extra_args_support(optimizer)
-    period = whole_steps(period)
+    period = whole_steps(period, 1, "period")
 
     def begin(w):
         return Climb(inner.init(w), None if opaque else w, jnp.zeros((), jnp.int32))
 
     def up(g, h):
-        rate = h.radius / trees.norm(g)
+        size = trees.norm(g)
+        rate = jnp.where(size > 0, h.radius / jnp.where(size > 0, size, 1), 0)
         return trees.map(lambda g: rate * g, g)
+
+    def loss(h):
+        return {"value": h.extra["value"]} if "value" in h.extra else {}
 
     def transparent(g, s, h):
         home = _where(s.climbed == 0, h.w, s.home)
         arrived = s.climbed == period - 1
-        u, base = inner.update(g, s.base, home)
+        u, base = inner.update(g, s.base, home, **loss(h))
         down = trees.map(lambda a, w, u: a - w + u, home, h.w, u)
         base = _where(arrived, base, s.base)
         climbed = ((s.climbed + 1) % period).astype(jnp.int32)
@@ -115,7 +119,7 @@ def sam(
             return w, h.grad_fn(w, k)
 
         _, g = jax.lax.fori_loop(0, period - 1, climb, (h.w, g))
-        u, base = inner.update(g, s.base, h.w)
+        u, base = inner.update(g, s.base, h.w, **loss(h))
         return u, Climb(base, None, s.climbed)
 
     return whole(begin, direct if opaque else transparent, radius=radius)
@@ -137,7 +141,7 @@ def lookahead(optimizer: Any, period: Steps = 5, share: Rate = 0.5) -> Any:
     Source: Zhang et al., NeurIPS (2019), algorithm 1.
     """
     inner = optax.with_extra_args_support(optimizer)
-    period = whole_steps(period)
+    period = whole_steps(period, 1, "period")
 
     def begin(w):
         return Slow(inner.init(w), w, jnp.zeros((), jnp.int32))
@@ -168,7 +172,7 @@ def accumulate(optimizer: Any, every: Steps) -> Any:
     Equal to optax.MultiSteps; `every` may be traced.
     """
     inner = optax.with_extra_args_support(optimizer)
-    every = whole_steps(every)
+    every = whole_steps(every, 1, "every")
 
     def begin(w):
         return Gathered(inner.init(w), trees.zeros_like(w), jnp.zeros((), jnp.int32))
@@ -206,7 +210,7 @@ def apply_if_finite(optimizer: Any, patience: Steps = 0) -> Any:
         return Health(inner.init(w), jnp.zeros((), jnp.int32))
 
     def step(g, s, h):
-        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(g)]))
+        finite = jnp.all(jnp.asarray([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(g)], bool))
         bad = jnp.where(finite, 0, s.bad + 1).astype(jnp.int32)
         u, base = inner.update(g, s.base, h.w, **h.extra)
         go = finite | (bad > patience)
@@ -276,7 +280,8 @@ def reduce_on_plateau(
     atol is progress; after `patience` means without it the scale shrinks, not below min_scale, and
     `cooldown` means are not counted.  Equal to optax.contrib.reduce_on_plateau.
     """
-    patience, cooldown, window = map(whole_steps, (patience, cooldown, window))
+    patience, cooldown = map(whole_steps, (patience, cooldown))
+    window = whole_steps(window, 1, "window")
 
     def begin(w):
         one = jnp.ones_like(trees.norm(w))

@@ -127,7 +127,10 @@ def label_outer(fig: "Figure", made: Sequence[Panel], xlabel: str, ylabel: str) 
 
 
 def line(ax: "Axes", s: Series) -> None:
-    """The mean's line with its band; infinite means leave a gap."""
+    """The mean's line with its band, a dot with its bar where it is one; infinite means: a gap."""
+    if len(s.at) == 1:
+        dots(ax, s)
+        return
     mean = np.where(np.isfinite(s.mean), s.mean, np.nan)
     ax.plot(s.at, mean, markevery=max(1, len(s.at) // 10), **s.look)
     positive = np.nanmin(mean, initial=np.inf) > 0
@@ -165,12 +168,19 @@ def crosses_above(fig: "Figure", made: Sequence[Panel]) -> str:
 
 
 def cross_at_end(ax: "Axes", s: Series) -> str:
-    """Mark the last finite mean of a curve that diverges; what the legend says of it."""
+    """Mark the last finite mean of a curve that diverges; what the legend says of it.
+
+    Of a curve without one the cross stands above its first epoch.
+    """
     alive = np.flatnonzero(np.isfinite(s.mean))
-    if not alive.size or not np.isinf(s.mean[-1]):
+    if not np.isinf(s.mean[-1]):
         return ""
     big: dict[str, Any] = CROSS | {"markersize": 15}
-    ax.plot(s.at[alive[-1]], s.mean[alive[-1]], color=s.look["color"], **big)
+    if alive.size:
+        ax.plot(s.at[alive[-1]], s.mean[alive[-1]], color=s.look["color"], **big)
+    else:
+        place = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+        ax.plot(s.at[0], 1.0, color=s.look["color"], **place, **big)
     return "a seed diverged"
 
 

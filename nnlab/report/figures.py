@@ -13,9 +13,10 @@ import xarray as xr
 from nnlab.errors import UsageError, unknown
 from nnlab.report import drawing, style
 from nnlab.report.scatter import scatter
-from nnlab.report.select import MOST_CELLS, MOST_PANELS, most_hues, reduce
+from nnlab.report.select import MOST_CELLS, MOST_PANELS, config_label, most_hues, reduce
 from nnlab.report.style import capital, texts, words
 from nnlab.sweeps.results import Results, larger_is_better
+from nnlab.sweeps.statistics import t_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,12 +42,15 @@ def plot(
     if x == "epoch":
         return learning_curves(results, y, hue, col, confidence)
     if x not in results.axes:
-        return scatter(results, x, y, hue)
-    numeric = style.is_numeric(results.labels(x))
+        results, notes = reduce(results, y, [("config", 10**6)])
+        return scatter(results, x, y, hue, notes)
+    numeric = style.is_numeric(results.labels(x)) and x != "config"
     room = 10**6 if numeric else 2 * MOST_CELLS
     shown = [(x, room), (hue, most_hues(results, hue, col)), (col, MOST_PANELS)]
     results, notes = reduce(results, y, shown)
     labels = results.labels(x)
+    if x == "config":
+        labels = np.array([config_label(results, i) for i in range(len(labels))])
     table = results.mean(y, confidence=confidence)
     table["diverged"] = results.diverged.any("seed")
 
@@ -105,10 +109,11 @@ def learning_curves(
     for ax, series in panels:
         for s in series:
             drawing.line(ax, s)
-            crossed = drawing.cross_at_end(ax, s) or crossed
-    for ax, _ in panels:
+    for ax, series in panels:
         style.y_scale(ax, metric, table["mean"].values)
-    style.whole_numbers(panels[0].ax.xaxis)
+        for s in series:
+            crossed = drawing.cross_at_end(ax, s) or crossed
+    style.epochs_along(panels[0].ax, results.labels("epoch"))
     drawing.label_outer(fig, panels, "epoch", words(metric))
     drawing.legend(fig, results, hue, crossed)
     drawing.small_print(fig, [*notes, drawing.interval_note(results, confidence)])
@@ -128,8 +133,8 @@ def heatmap(
         raise UsageError(f"a heat map needs two different axes, got {x} twice")
     results, notes = reduce(results, metric, [(x, MOST_CELLS), (y, MOST_CELLS)], each="cell")
     table = results.mean(metric, confidence=confidence).transpose(y, x)
-    mean, low, high = (table[name].values for name in ("mean", "low", "high"))
-    half = np.maximum(high - mean, mean - low)
+    mean = table["mean"].values
+    half = _half_intervals(results, metric, confidence).transpose(y, x).values
 
     fig = style.figure(f"{capital(words(metric))} by {words(y)} and {words(x)}")
     ax = fig.subplots()
@@ -154,11 +159,20 @@ def heatmap(
     return fig
 
 
+def _half_intervals(results: Results, metric: str, confidence: float) -> xr.DataArray:
+    """Half of each cell's interval, also where one of an accuracy would reach beyond 0 or 1."""
+    x = results.values(metric).transpose(..., "seed")
+    finished = results.finished.transpose(*x.dims).values
+    found = t_interval(x.values, confidence, where=finished)
+    return x.isel(seed=0, drop=True).copy(data=found.high - found.mean)
+
+
 def _check(results: Results, x: str, hue: str | None, col: str | None) -> None:
     """The three axes exist and differ; hue and col are axes, or hue a knob of a random search."""
     free = x != "epoch" and x not in results.axes
+    along = [k for k in results.knobs if results.dataset[k].dims == ("config",)]
     known = (*results.axes, *results.knobs, *(["epoch"] if "epoch" in results.dataset.dims else []))
-    for name, choices in ((x, known), (hue, known if free else results.axes), (col, results.axes)):
+    for name, choices in ((x, known), (hue, along if free else results.axes), (col, results.axes)):
         if name is not None and name not in choices:
             raise unknown("axis", name, choices)
     used = [name for name in (x, hue, col) if name is not None]

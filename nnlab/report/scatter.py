@@ -1,5 +1,6 @@
 """A random search as dots: one config each, its metric against one of its knobs."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 DOT = {"s": 70, "edgecolors": "white", "linewidths": 0.8}
 
 
-def scatter(results: Results, x: str, y: str, hue: str | None) -> "Figure":
+def scatter(
+    results: Results, x: str, y: str, hue: str | None, notes: Sequence[str] = ()
+) -> "Figure":
     """One dot per config, the mean over seeds; hue colours it by a second knob."""
     values, mean = results.labels(x), results.mean(y)["mean"].values
     fig = style.figure(drawing.title(y, x, None))
@@ -43,7 +46,7 @@ def scatter(results: Results, x: str, y: str, hue: str | None) -> "Figure":
     crossed = "Crosses: a seed diverged, or the loss lies above the frame." * bool(lost.any())
     n = results.dataset.sizes["seed"]
     seeds = f", the mean over {n} seeds" if n > 1 else ", one seed"
-    drawing.small_print(fig, [f"One dot per config{seeds}.", crossed])
+    drawing.small_print(fig, [*notes, f"One dot per config{seeds}.", crossed])
     return fig
 
 

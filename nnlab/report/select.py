@@ -67,5 +67,6 @@ def reduce(
 
 
 def config_label(results: Results, config: int) -> str:
-    """A config of a random search in words: its knobs and their values."""
-    return ", ".join(f"{words(k)} {text(results.labels(k)[config])}" for k in results.knobs)
+    """A config in words: its knobs and their values."""
+    own = [k for k in results.knobs if results.dataset[k].dims == ("config",)]
+    return ", ".join(f"{words(k)} {text(results.labels(k)[config])}" for k in own)

@@ -181,6 +181,7 @@ def x_scale(ax: "Axes", values: np.ndarray) -> Spacing:
         log_ticks(ax.xaxis, values[-1] / values[0])
     elif kind == "symlog":
         ax.set_xscale("symlog", linthresh=values[1])
+        ax.set_xlim(-0.15 * values[1], values[-1] * (values[-1] / values[1]) ** 0.05 * 1.1)
     if values.size <= 6:
         from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
@@ -224,6 +225,16 @@ def whole_numbers(axis: "Axis") -> None:
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(6, integer=True))
+
+
+def epochs_along(ax: "Axes", epochs: np.ndarray) -> None:
+    """Whole epochs along x, all of them in the frame, whatever of them is drawn."""
+    room = 0.04 * max(len(epochs) - 1, 1)
+    ax.set_xlim(epochs[0] - room, epochs[-1] + room)
+    if len(epochs) == 1:
+        ax.set_xticks(epochs)
+    else:
+        whole_numbers(ax.xaxis)
 
 
 def log_ticks(axis: "Axis", ratio: float) -> None:

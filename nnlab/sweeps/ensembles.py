@@ -25,7 +25,7 @@ def ensemble(
     those that are; NaN beyond); one that diverged to NaN spoils its ensembles: loss inf, accuracy
     0.  Needs a sweep of classes with record="test_outputs".  Source: Hansen & Salamon (1990).
     """
-    over = [over] if isinstance(over, str) else list(over)
+    over = [over] if isinstance(over, str) else list(dict.fromkeys(over))
     name = f"{split}_outputs"
     if name not in results.recorded:
         raise UsageError(

@@ -170,6 +170,7 @@ class Results:
         epoch: Epoch = None,
     ) -> xr.Dataset:
         """Every value of an axis minus the reference value, paired by seed: mean, low, high, n."""
+        (dim,) = self._over([dim])
         place = {dim: self._place(dim, reference)}
         x, finished = self.values(metric, epoch), self.finished
         y = x.isel(place, drop=True).broadcast_like(x).transpose(*x.dims)
