@@ -167,10 +167,10 @@ def crosses_above(fig: "Figure", made: Sequence[Panel]) -> str:
     return ("a seed diverged" + ",\nor above the frame" * cut) * crossed
 
 
-def cross_at_end(ax: "Axes", s: Series) -> str:
+def cross_at_end(ax: "Axes", s: Series, row: int) -> str:
     """Mark the last finite mean of a curve that diverges; what the legend says of it.
 
-    Of a curve without one the cross stands above its first epoch.
+    Of a curve without one the cross stands at the first epoch, in a row of its own below the top.
     """
     alive = np.flatnonzero(np.isfinite(s.mean))
     if not np.isinf(s.mean[-1]):
@@ -180,7 +180,7 @@ def cross_at_end(ax: "Axes", s: Series) -> str:
         ax.plot(s.at[alive[-1]], s.mean[alive[-1]], color=s.look["color"], **big)
     else:
         place = {"transform": ax.get_xaxis_transform(), "clip_on": False}
-        ax.plot(s.at[0], 1.0, color=s.look["color"], **place, **big)
+        ax.plot(s.at[0], 0.97 - 0.06 * row, color=s.look["color"], **place, **big)
     return "a seed diverged"
 
 

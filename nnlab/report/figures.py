@@ -111,8 +111,8 @@ def learning_curves(
             drawing.line(ax, s)
     for ax, series in panels:
         style.y_scale(ax, metric, table["mean"].values)
-        for s in series:
-            crossed = drawing.cross_at_end(ax, s) or crossed
+        for row, s in enumerate(series):
+            crossed = drawing.cross_at_end(ax, s, row) or crossed
     style.epochs_along(panels[0].ax, results.labels("epoch"))
     drawing.label_outer(fig, panels, "epoch", words(metric))
     drawing.legend(fig, results, hue, crossed)
