@@ -16,6 +16,7 @@ from nnlab.models import from_flax
 from nnlab.models.model import Settings
 from nnlab.nn.convolution import conv_general_dilated
 from nnlab.nn.products import dot_general
+from nnlab.sweeps.axes import label
 
 RNG = np.random.default_rng(11)
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
@@ -209,3 +210,5 @@ def test_models_of_equal_modules_are_equal_and_share_a_program():
     axes = {"module": [Listed([3]), Listed([4])], "learning_rate": [0.1, 0.2, 0.3]}
     sweep = nnlab.Sweep(one, blobs(), axes, epochs=1, batch_size=20)
     assert [len(group.recipes) for group in sweep.groups()] == [3, 3]
+    assert [label(m) for m in axes["module"]] == ["Listed(sizes=[3])", "Listed(sizes=[4])"]
+    assert label(linen.Dense(2, use_bias=False)) == "Dense(features=2, use_bias=False)"

@@ -1,6 +1,7 @@
 """Losses of one example of several classes: (logits[classes], target, numbers) -> scalar.
 
-The target is a label, an integer from 0, or the probabilities of the classes (soft_cross_entropy,
+The target is a label, an integer from 0 (one that no class has costs nothing: `nnlab.data` checks
+labels, a loss inside a program cannot), or the probabilities of the classes (soft_cross_entropy,
 kl_divergence); z are the logits and p = softmax(z).
 """
 

@@ -269,7 +269,17 @@ def label(value: Any) -> Any:
         return {name: label(inner) for name, inner in value.items()}
     if isinstance(value, tuple):
         return size_label(value) if all(isinstance(v, int) for v in value) else str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return brief(value)
     return value if isinstance(value, bool | int | float | str) else words(value)
+
+
+def brief(value: Any) -> str:
+    """A dataclass, such as a flax module, by its name and what is not at its default."""
+    shown = [f for f in fields(value) if f.repr and f.name not in ("parent", "name")]
+    given = {f.name: words(getattr(value, f.name, None)) for f in shown}
+    said = [f"{f.name}={given[f.name]}" for f in shown if given[f.name] != words(f.default)]
+    return f"{type(value).__name__}({', '.join(said)})"
 
 
 def words(value: Any, most: int | None = None) -> str:
