@@ -171,3 +171,19 @@ def test_nor_with_another_model_of_the_same_name(tmp_path):
     sweep(from_flax(Net((3,)))).run(tmp_path, progress=False)
     with pytest.raises(UsageError, match="holds another sweep"):
         sweep(from_flax(Net((4,)))).run(tmp_path, progress=False)
+
+
+def test_configs_may_hold_several_functions_of_one_name(tmp_path):
+    def configs(*slopes):
+        return [{"activation": times(slope)} for slope in slopes]
+
+    def run(*slopes):
+        axes = {"config": configs(*slopes), "seed": [0]}
+        sweep = nnlab.Sweep(nnlab.models.mlp([4]), blobs(), axes, epochs=1, batch_size=20)
+        return sweep.run(tmp_path, progress=False)
+
+    first = run(0.5, 1.5)
+    np.testing.assert_array_equal(run(0.5, 1.5)["val_loss"], first["val_loss"])
+    for others in ((0.5, 2.0), (2.0, 1.5), (1.5, 0.5)):
+        with pytest.raises(UsageError, match="its activation <lambda> computes something else"):
+            run(*others)

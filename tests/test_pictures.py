@@ -88,3 +88,16 @@ def test_a_heat_map_tells_half_an_interval_even_where_it_ends_at_one():
     said = {t.get_text() for t in heatmap(results, "learning_rate", "init").axes[0].texts}
     found = t_interval([0.7, 0.9])
     assert said == {f"80.0\n±{100 * float(found.high - found.mean):.1f}"}
+
+
+def test_a_knob_along_another_axis_is_drawn_over_its_values():
+    results = synthetic(
+        {"activation": np.array(["relu", "tanh"]), "init": np.array(["he", "unit"])}
+    )
+    chosen = {"learning_rate": ("activation", [0.1, 0.01])}
+    results = Results(results.dataset.assign_coords(chosen))
+    figure = nnlab.plot(results, "learning_rate", "val_loss", hue="activation")
+    assert sum(len(dots.get_offsets()) for dots in figure.axes[0].collections) == 2
+    assert "the best init" in figure.get_supxlabel()
+    with pytest.raises(UsageError, match="unknown axis 'nothing'"):
+        nnlab.plot(results, "nothing", "val_loss")

@@ -127,6 +127,7 @@ def test_numbers_are_short_and_told_apart():
     assert texts(NEAR_ONE) == [*("0.9", "0.99", "0.999", "0.9999", "0.99999")]
     assert texts([1e-3, 1.0001e-3]) == ["0.001", "0.0010001"]
     assert texts(["a", True, None, 0.25]) == ["a", "on", "–", "0.25"]
+    assert texts([0.1, float("nan"), float("nan"), 0.1]) == ["0.1", "–", "–", "0.1"]
 
 
 @pytest.mark.parametrize("values", [NEAR_ONE, [1.0, 1.0001, 1.0002, 1.0003, 1.0004]])

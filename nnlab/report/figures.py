@@ -42,7 +42,7 @@ def plot(
     if x == "epoch":
         return learning_curves(results, y, hue, col, confidence)
     if x not in results.axes:
-        results, notes = reduce(results, y, [("config", 10**6)])
+        results, notes = reduce(results, y, [(axis, 10**6) for axis in _along(results, x)])
         return scatter(results, x, y, hue, notes)
     numeric = style.is_numeric(results.labels(x)) and x != "config"
     room = 10**6 if numeric else 2 * MOST_CELLS
@@ -159,6 +159,13 @@ def heatmap(
     return fig
 
 
+def _along(results: Results, name: str) -> tuple[str, ...]:
+    """The axes along which a knob lies; an axis lies along itself."""
+    if name in results.axes or name not in results.dataset.coords:
+        return (name,)
+    return tuple(map(str, results.dataset[name].dims))
+
+
 def _half_intervals(results: Results, metric: str, confidence: float) -> xr.DataArray:
     """Half of each cell's interval, also where one of an accuracy would reach beyond 0 or 1."""
     x = results.values(metric).transpose(..., "seed")
@@ -170,9 +177,12 @@ def _half_intervals(results: Results, metric: str, confidence: float) -> xr.Data
 def _check(results: Results, x: str, hue: str | None, col: str | None) -> None:
     """The three axes exist and differ; hue and col are axes, or hue a knob of a random search."""
     free = x != "epoch" and x not in results.axes
-    along = [k for k in results.knobs if results.dataset[k].dims == ("config",)]
     known = (*results.axes, *results.knobs, *(["epoch"] if "epoch" in results.dataset.dims else []))
-    for name, choices in ((x, known), (hue, along if free else results.axes), (col, results.axes)):
+    if x not in known:
+        raise unknown("axis", x, known)
+    named = dict.fromkeys((*results.axes, *results.knobs))
+    beside = [k for k in named if _along(results, k) == _along(results, x)]
+    for name, choices in ((hue, beside if free else results.axes), (col, results.axes)):
         if name is not None and name not in choices:
             raise unknown("axis", name, choices)
     used = [name for name in (x, hue, col) if name is not None]

@@ -126,7 +126,7 @@ def text(value: Any, digits: int = 3) -> str:
 def texts(values: Iterable[Any]) -> list[str]:
     """`text` of each value, with the digits that tell them apart."""
     values = list(values)
-    kinds = len(set(values))
+    kinds = len({text(v, 17) for v in values})
     for digits in (3, 5, 9):
         found = [text(v, digits) for v in values]
         if len(set(found)) == kinds:

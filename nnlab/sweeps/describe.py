@@ -52,7 +52,7 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
             "data description": sweep.data.description,
             "data fingerprint": sweep.data.fingerprint(),
             "axes": axes,
-            "functions": dict(functions(sweep)),
+            "functions": functions(sweep),
             **{k: v for k, v in fixed.items() if k in read or k not in FORWARD},
             **({"record": sweep.recording.labels} if sweep.recording.labels else {}),
         },
@@ -76,18 +76,26 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
     }
 
 
-def functions(sweep: "Sweep") -> Iterator[tuple[str, str]]:
-    """(what it is for, identity) of the model and of whatever a label does not tell all about."""
+def functions(sweep: "Sweep") -> dict[str, str]:
+    """By what they are for, the identities of the model and of what a label does not tell all."""
+    found: dict[str, str] = {}
+    for what, which in own_parts(sweep):
+        found[what] = f"{found[what]} {which}" if what in found else which
+    return found
+
+
+def own_parts(sweep: "Sweep") -> Iterator[tuple[str, str]]:
+    """(what it is for, identity) of each; configs may hold several of one name."""
     yield "model", identity(sweep.model)
     values = [(knob, value) for knob, listed in sweep.axes.items() for value in listed]
     values += [(knob, sweep.knobs[knob]) for knob in sweep.given]
     for config in sweep.axes.get(CONFIG, []):
         values += config.items()
+    for knob, choice in dict.fromkeys((k, v) for k, v in values if isinstance(v, Choice)):
+        if not says_all(knob, choice):
+            yield f"{knob} {choice.label}", identity(choice)
     for knob, value in values:
-        if isinstance(value, Choice):
-            if not says_all(knob, value):
-                yield f"{knob} {value.label}", identity(value)
-        elif not isinstance(value, bool | int | float | str | tuple | Mapping):
+        if not isinstance(value, Choice | bool | int | float | str | tuple | Mapping):
             yield f"{knob} {label(value)}", identity(value)
     for name, function in sweep.recording.functions:
         yield f"record {name}", identity(function)

@@ -1,7 +1,6 @@
 """How long a sweep will take on this machine: measured on a few steps, and remembered."""
 
 import hashlib
-import time
 from collections.abc import Sequence
 from math import ceil
 from statistics import median
@@ -13,6 +12,7 @@ from nnlab.data.dataset import Dataset
 from nnlab.lanes.cache import remember_speed, speeds
 from nnlab.lanes.devices import describe, one_thread_each
 from nnlab.lanes.program import Program, on_all
+from nnlab.lanes.rounds import train_rounds
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.axes import words
 from nnlab.sweeps.group import Group
@@ -72,12 +72,9 @@ def probe(group: Group, data: Dataset, devices: Sequence[Device]) -> tuple[float
     chunks = [group.chunk(0, 0, Starts(data, group.batch_norm))] * len(devices)
     program.trace(chunks[0])
     program.compile()
-    times = []
-    with one_thread_each(devices):  # as training has it
-        for _ in range(REPEATS + 1):  # the first run touches its memory for the first time
-            began = time.perf_counter()
-            jax.block_until_ready(program(chunks))
-            times.append(time.perf_counter() - began)
+    with one_thread_each(devices):  # in line, as training has it
+        times = [done.seconds for done in train_rounds(program, [chunks] * (REPEATS + 1))]
+    # the first touches its memory for the first time
     steps = arrays.y.shape[0] // plan.batch_size
     return len(devices) * group.shape.lanes * steps / median(times[1:]), program.compile_seconds
 
