@@ -223,7 +223,10 @@ def check(kind: str, choice: Choice) -> None:
     from_run = {k: v for k, v in FROM_THE_RUN.get(kind, {}).items() if k in needed}
     if "key" in from_run:
         from_run["key"] = jax.random.key(0)
-    choice.function(**from_run | arguments)
+    try:
+        choice.function(**from_run | arguments)
+    except UsageError as error:
+        raise UsageError(f"{kind} {choice.label!r}: {error}") from None
 
 
 def check_schedule(choice: Choice, arguments: Mapping[str, Any]) -> None:
