@@ -21,6 +21,7 @@ from nnlab.errors import UsageError
 FORMAT = 1
 DESCRIBED = {"format", "sweep", "cells", "epochs", "chunks", "made with"}
 FUNCTION = "~"
+"""Before the names of functions that are compared: it sorts last, so that labels come first."""
 RECORDED = {"recipe", "seed", "train_loss", "val_loss", "seconds", "compile_seconds"}
 
 
@@ -125,26 +126,26 @@ def alone(out: Any) -> Iterator[None]:
     Two that cut a sweep into different chunks would lose each other's. The lock ends with its
     process, however that ends. Where there are no locks (Windows, some network disks) none is held.
     """
+    held = None
     try:
         import fcntl
 
         Path(out).mkdir(parents=True, exist_ok=True)
         held = os.open(out, os.O_RDONLY)
-    except (ImportError, TypeError, ValueError, OSError):  # what is wrong, `Store.open` will say
-        yield
-        return
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if held is not None:
+            os.close(held)
+        raise UsageError(
+            f"another process trains into {out}; wait for its end, or choose another directory"
+        ) from None
+    except (ImportError, TypeError, ValueError, OSError):
+        pass  # no directory, or no locks: what is wrong, `Store.open` says
     try:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"another process trains into {out}; wait for its end, or choose another directory"
-            ) from None
-        except OSError:
-            pass
         yield
     finally:
-        os.close(held)
+        if held is not None:
+            os.close(held)
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
