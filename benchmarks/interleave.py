@@ -90,6 +90,7 @@ def record(work: Workload, entries: list[Entry], limits: dict[str, list[float]])
         "steps of a config": work.steps,
         "parameters": work.parameters,
         "flops of a config-step": work.flops,
+        "usual flops of a config-step": work.usual_flops,
         "bytes of a config-step": work.bytes,
         "limits": {unit: spread(values) for unit, values in limits.items()},
         "peers": {

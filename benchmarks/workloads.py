@@ -137,6 +137,15 @@ class Workload:
         return 2 * self.batch * (3 * sum(products) - products[0])
 
     @property
+    def usual_flops(self) -> int:
+        """Six operations for every example and parameter that it meets: the usual count of a step.
+
+        It lets the first layer have an input gradient, and a bias cost what a weight costs.
+        """
+        met = sum(pixels * (prod(kernel) + kernel[-1]) for pixels, kernel in self.kernels)
+        return 6 * self.batch * met
+
+    @property
     def bytes(self) -> int:
         """What one training step would move if nothing stayed in a cache.
 

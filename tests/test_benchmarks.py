@@ -155,13 +155,16 @@ def test_the_table_has_a_row_per_workload_and_peer(plain):
 def test_a_floor_is_met_missed_or_not_measured_and_each_is_printed():
     ratio = {"median": 3.1, "least": 2.9, "most": 3.2}
     peers = {
-        "nnlab": {"share of limit": {"GFLOP/s": ratio | {"median": 0.79}}},
+        "nnlab": {"share of limit": {"GFLOP/s": ratio | {"median": 0.52}}},
         "torch eager": {"nnlab is faster by": ratio},
     }
-    judged = floors.judge({"workloads": {"W1": {"peers": peers}}})
+    counts = {"usual flops of a config-step": 3, "flops of a config-step": 2}
+    judged = floors.judge({"workloads": {"W1": {"peers": peers, **counts}}})
     found = {(f["work"], f["beside"]): f for f in judged}
     assert found["W1", "torch eager"]["met"]
-    assert not found["W1", "the matrix-product limit"]["met"]
+    product = found["W1", "the product limit, by the usual count"]
+    assert product["measured"]["median"] == 0.78
+    assert not product["met"]
     assert found["W1", "flax+optax vmap"]["measured"] is None
     assert sum(f["met"] for f in judged) == 1
     table = floors.markdown(judged)
@@ -294,6 +297,14 @@ def test_flops_of_a_convnet_are_those_of_its_kernels_at_every_pixel():
     work = WORKS["W5"]
     assert work.flops == 128 * (6 * sum(macs) - 2 * macs[0])
     assert work.parameters == 3_274_634
+
+
+def test_the_usual_count_is_six_operations_for_every_example_and_parameter():
+    for name in ("W1", "W2", "W3"):
+        assert WORKS[name].usual_flops == 6 * WORKS[name].batch * WORKS[name].parameters
+    biases = 28**2 * 32, 14**2 * 64, 1024, 10
+    macs = 28**2 * 5 * 5 * 32, 14**2 * 5 * 5 * 32 * 64, 7 * 7 * 64 * 1024, 1024 * 10
+    assert WORKS["W5"].usual_flops == 6 * 128 * (sum(macs) + sum(biases))
 
 
 def test_bytes_are_ten_passes_over_parameters_and_six_over_hidden_outputs():
