@@ -42,8 +42,7 @@ def rehearse(
 ) -> None:
     """Raise UsageError for the first part of a group's recipes that cannot work.
 
-    Every initializer and activation starts once; the model, and whatever is not nnlab's own, makes
-    one step.
+    Every initializer starts once; the model, and whatever is not nnlab's own, makes one step.
     """
     first: dict[Any, int] = {}
     begun: dict[int, tuple[Any, Any]] = {}
@@ -55,7 +54,7 @@ def rehearse(
     for (kind, (function, _)), i in first.items():
         recipe = watch(recipes[i])
         brought = function is not None and function not in OURS[kind]
-        if kind in BACKWARD and not brought:
+        if kind in (*BACKWARD, "activation") and not brought:
             continue
         if i not in begun:
             begun[i] = start(recipe, "batch_norm" in for_tasks[i], data)
