@@ -284,6 +284,19 @@ def test_a_hyperparameter_of_another_kind_is_refused(knobs, message):
         sweep_of({"optimizer": "momentum"} | knobs)
 
 
+@pytest.mark.parametrize(
+    "knobs",
+    [{"beta1": [0.9, 0.0]}, {"beta1": 0.0}, {"config": [{"beta1": 0.9}, {"beta1": 0.0}]}],
+)
+def test_an_optimizer_refuses_its_numbers_whichever_knobs_they_come_from(knobs):
+    axes = {"optimizer": ["adam", "schedule_free_adamw"]}
+    axes |= {k: v for k, v in knobs.items() if isinstance(v, list)}
+    fixed = {k: v for k, v in knobs.items() if k not in axes}
+    with pytest.raises(UsageError, match=r"schedule_free_adamw.*beta1 is 0"):
+        sweep_of(axes, **fixed).groups()
+    sweep_of(axes | {"optimizer": ["adam"]}, **fixed).groups()
+
+
 def test_configs_may_set_what_one_of_their_optimizers_has():
     pairs = [("sgd", 0.9), ("adam", 0.8), ("sgd", 0.7)]
     configs = [{"optimizer": o, "beta1": b} for o, b in pairs]

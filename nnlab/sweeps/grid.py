@@ -12,7 +12,7 @@ from nnlab.errors import UsageError
 from nnlab.models.model import Model, reads
 from nnlab.sweeps.axes import CONFIG, PROGRAM_KNOBS, structure, words
 from nnlab.sweeps.choices import Choice
-from nnlab.sweeps.recipe import FORWARD, Recipe, recipe
+from nnlab.sweeps.recipe import FORWARD, Recipe, check_numbers, recipe
 
 MOST_RUNS = 10_000_000
 
@@ -37,7 +37,8 @@ def expand(
     """Every combination of the axes' values, other knobs fixed.
 
     A value of the axis "config" is a dictionary of several knobs that change together. Raises
-    UsageError where an axis, or a fixed knob that was `given`, makes no difference.
+    UsageError where an axis, or a fixed knob that was `given`, makes no difference, and where an
+    optimizer refuses its numbers.
     """
     names = [name for name in axes if name != "seed"]
     sizes = [len(axes[name]) for name in names]
@@ -73,6 +74,8 @@ def expand(
     for name in (*single, *given, *sorted(together)):
         if name not in ("seed", CONFIG, *PROGRAM_KNOBS, *structure(model)) and not is_read(name):
             raise UsageError(f"{name} changes nothing: {unread(name, tuple(found))}; leave it out")
+    for one in found:
+        check_numbers(one)
     return Grid({name: axes[name] for name in names}, tuple(found), grid)
 
 

@@ -4,15 +4,24 @@ A recipe holds only what a run reads. Cells of a sweep that differ in a knob the
 (the momentum of plain SGD) have the same recipe and are trained once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any, NamedTuple
 
-from nnlab.errors import UsageError
+from nnlab.errors import UsageError, name_of
 from nnlab.models.model import OF_LOSS, Model, Settings, draws, reads
+from nnlab.optim import OPTIMIZERS
 from nnlab.optim.schedules import constant
 from nnlab.sweeps.axes import DEFAULTS, PROGRAM_KNOBS, structure
-from nnlab.sweeps.choices import Choice, hyperparameters, is_length, is_structural, parameters
+from nnlab.sweeps.choices import (
+    Choice,
+    check,
+    hyperparameters,
+    is_length,
+    is_structural,
+    parameters,
+)
 from nnlab.train.loop import Plan
 
 Pairs = tuple[tuple[str, Any], ...]
@@ -120,6 +129,19 @@ def read_optimizer(choice: Choice, knobs: Mapping[str, Any]) -> tuple[Branch, di
     if "weight_decay" not in known:
         numbers["l2"] = knobs.get("weight_decay", 0.0)
     return (choice.function, static), numbers
+
+
+def check_numbers(recipe: Recipe) -> None:
+    """Let nnlab's own optimizer refuse a run's numbers, whichever knobs they come from."""
+    optimizer, static = recipe.optimizer
+    if optimizer in OPTIMIZERS.values():
+        own = hyperparameters(optimizer, "optimizer").keys() - {"learning_rate"}  # a knob's check
+        accepted(optimizer, static + tuple((k, v) for k, v in recipe.for_rule if k in own))
+
+
+@cache
+def accepted(optimizer: Callable[..., Any], given: Pairs) -> None:
+    check("optimizer", Choice(name_of(optimizer), optimizer, numbers=given))
 
 
 def read_schedule(
