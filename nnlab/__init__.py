@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nnlab import data, lanes, models, nn, optim, report, train
+    from nnlab import data, lanes, models, nn, optim, parity, report, sweeps, train
     from nnlab.errors import UsageError
     from nnlab.lanes.devices import prepare as use_all_cores
     from nnlab.report.figures import plot
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from nnlab.sweeps.search import Range, search
     from nnlab.sweeps.sweep import Sweep, load
 
-PACKAGES = ("data", "lanes", "models", "nn", "optim", "report", "sweeps", "train")
 PLACES = {
-    "Range": "nnlab.sweeps.search",
-    "Results": "nnlab.sweeps.results",
-    "Sweep": "nnlab.sweeps.sweep",
-    "UsageError": "nnlab.errors",
-    "ensemble": "nnlab.sweeps.ensembles",
-    "load": "nnlab.sweeps.sweep",
-    "log_space": "nnlab.sweeps.axes",
-    "plot": "nnlab.report.figures",
-    "search": "nnlab.sweeps.search",
-    "use_all_cores": "nnlab.lanes.devices:prepare",
+    "Range": "sweeps.search",
+    "Results": "sweeps.results",
+    "Sweep": "sweeps.sweep",
+    "UsageError": "errors",
+    "ensemble": "sweeps.ensembles",
+    "load": "sweeps.sweep",
+    "log_space": "sweeps.axes",
+    "plot": "report.figures",
+    "search": "sweeps.search",
+    "use_all_cores": "lanes.devices:prepare",
 }
+"""Where names are that are not rooms: in a module, under the same name unless another is given."""
 
 __all__ = [
     "Range",
@@ -45,21 +45,22 @@ __all__ = [
     "models",
     "nn",
     "optim",
+    "parity",
     "plot",
     "report",
     "search",
+    "sweeps",
     "train",
     "use_all_cores",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in PACKAGES:
-        return import_module(f"nnlab.{name}")
-    if name in PLACES:
-        module, _, attribute = PLACES[name].partition(":")
-        return getattr(import_module(module), attribute or name)
-    raise AttributeError(f"module 'nnlab' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'nnlab' has no attribute {name!r}")
+    module, _, attribute = PLACES.get(name, name).partition(":")
+    found = import_module(f"nnlab.{module}")
+    return getattr(found, attribute or name) if name in PLACES else found
 
 
 def __dir__() -> list[str]:

@@ -19,13 +19,13 @@ LAYERS = (
     {"train", "parity"},
     {"models", "optim", "data"},
     {"nn"},
-    {"trees", "types"},
+    {"trees", "types", "files"},
     {"errors"},
 )
 """From the top down; a layer may import those below it, its members not one another."""
 HEIGHT = {name: -i for i, names in enumerate(LAYERS) for name in names}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE) + [
-    PACKAGE / f"{name}.py" for name in ("errors", "trees", "types")
+    PACKAGE / f"{name}.py" for name in ("errors", "files", "trees", "types")
 ]
 
 
@@ -109,6 +109,8 @@ def test_every_public_name_of_the_facade_can_be_used():
 
     for name in nnlab.__all__:
         assert getattr(nnlab, name) is not None
+    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert rooms - {"cli"} <= set(nnlab.__all__)
 
 
 def python_examples() -> list[str]:

@@ -59,6 +59,7 @@ def test_seeds_are_a_number_or_a_list():
     assert list(seeds("3")) == list(seeds(3)) == [0, 1, 2]
     assert seeds("3,7") == [3, 7]
     assert seeds([3]) == [3]
+    assert seeds([0]) == [0]
 
 
 def test_range_ends_are_exact():

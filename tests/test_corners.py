@@ -16,7 +16,13 @@ from nnlab.optim.around import TRANSFORMS
 from nnlab.optim.averaging import asgd
 from nnlab.optim.core import evaluated
 from nnlab.optim.sgd import sgd
-from nnlab.optim.wrappers import accumulate, lookahead, reduce_on_plateau, sam
+from nnlab.optim.wrappers import (
+    accumulate,
+    average_weights,
+    lookahead,
+    reduce_on_plateau,
+    sam,
+)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +69,41 @@ def test_asgd_is_evaluated_at_the_mean_of_its_weights():
             at = optax.apply_updates(at, update)
             path.append(at)
         np.testing.assert_allclose(evaluated(state, at), expected(path), rtol=1e-5)
+
+
+@pytest.mark.parametrize("steps", range(1, 7))
+def test_sam_is_evaluated_at_home_wherever_in_its_climb(steps):
+    rule = sam(sgd(0.1), 0.5, 3)
+    at = w = jnp.asarray([3.0, -4.0])
+    state, home = rule.init(w), w
+    for t in range(steps):
+        update, state = rule.update(at, state, at)  # the gradient of |w|^2 / 2
+        at = optax.apply_updates(at, update)
+        home = at if t % 3 == 2 else home
+    np.testing.assert_allclose(evaluated(state, at), home, rtol=1e-6)
+
+
+def test_what_averages_inside_of_sam_is_evaluated():
+    rule = sam(optax.chain(sgd(0.1), average_weights(0.5)), 0.5)
+    at = w = jnp.asarray([3.0, -4.0])
+    state = rule.init(w)
+    for _ in range(3):
+        update, state = rule.update(at, state, at)
+        at = optax.apply_updates(at, update)
+    np.testing.assert_allclose(
+        evaluated(state, at), state.memory.home, rtol=1e-6
+    )  # one step so far
+
+
+def test_lookahead_is_evaluated_at_its_slow_weights():
+    rule = lookahead(sgd(0.1), 3, 0.5)
+    at = w = jnp.asarray([3.0, -4.0])
+    state = rule.init(w)
+    for t in range(5):
+        update, state = rule.update(at, state, at)
+        at = optax.apply_updates(at, update)
+        slow = w if t < 2 else w + 0.5 * (0.9**3 * w - w)
+        np.testing.assert_allclose(evaluated(state, at), slow, rtol=1e-6)
 
 
 def test_when_asgd_starts_to_average_matters_in_a_sweep():

@@ -252,3 +252,35 @@ def test_a_loss_that_is_infinite_on_zeros_is_finite_where_batches_are_filled_up(
         progress=False
     )
     assert np.isfinite(results["val_loss"]).all()
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [{"optimizer": "noisy_sgd"}, {"transform": "add_noise(eta=0.5)"}, {"activation": "rrelu"}],
+)
+def test_noise_is_that_of_the_plain_loop(knobs):
+    """Whose numbers have places: a matrix turned round would have the noise of another."""
+    sweep = nnlab.Sweep(
+        nnlab.models.mlp([8, 4]), blobs(), {"learning_rate": [0.05, 0.1], "seed": [3]},
+        **{"optimizer": "sgd", "epochs": 2, "batch_size": 20} | knobs,
+    )  # fmt: skip
+    (group,) = sweep.groups()
+    runs = every_run(group, sweep)
+    for i in range(2):
+        alone = train_plainly(sweep, group, i, 3)
+        np.testing.assert_allclose(runs[i, 3]["train_loss"], alone.train_loss, rtol=1e-5)
+
+
+def test_a_random_activation_is_random_in_training_and_not_in_evaluation():
+    axes = {"activation": ["rrelu", "leaky_relu(0.2291666667)", "relu"], "seed": [0]}
+    knobs = {"epochs": 3, "batch_size": 20, "learning_rate": 0.05}
+    sweep = nnlab.Sweep(nnlab.models.mlp([8]), blobs(), axes, **knobs)
+    results = sweep.run(progress=False)
+    drawn, mean = (results["val_loss"].isel(activation=i) for i in (0, 1))
+    assert np.abs(drawn - mean).max() > 1e-4
+    still = nnlab.Sweep(
+        nnlab.models.mlp([8]), blobs(), axes, **knobs | {"learning_rate": 1e-9}
+    ).run(progress=False)
+    drawn, mean = (still["val_loss"].isel(activation=i) for i in (0, 1))
+    np.testing.assert_allclose(drawn, mean, rtol=1e-5)
+    assert np.ptp(still["train_loss"].isel(activation=0).values) > 1e-4

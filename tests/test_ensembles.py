@@ -88,6 +88,15 @@ def test_results_that_kept_no_outputs_say_what_to_record(results):
         nnlab.ensemble(results, over="epoch")
 
 
+def test_outputs_that_are_no_softmax_are_refused():
+    axes = {"loss": ["cross_entropy", "hinge"], "seed": [0, 1]}
+    sweep = nnlab.Sweep(nnlab.models.mlp([4]), blobs(), axes, record="test_outputs", **SMALL)
+    results = sweep.run(progress=False)
+    with pytest.raises(UsageError, match="softmax probabilities, which loss hinge does not train"):
+        nnlab.ensemble(results)
+    assert nnlab.ensemble(results.sel(loss="cross_entropy")).sizes["members"] == 2
+
+
 def test_numbers_have_no_probabilities_to_average():
     x = np.linspace(-1, 1, 60, dtype=np.float32)[:, None]
     line = nnlab.data.from_arrays(x, 3 * x[:, 0], name="line")

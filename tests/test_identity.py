@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 
 import flax.linen as linen
 import jax
@@ -187,3 +188,62 @@ def test_configs_may_hold_several_functions_of_one_name(tmp_path):
     for others in ((0.5, 2.0), (2.0, 1.5), (1.5, 0.5)):
         with pytest.raises(UsageError, match="its activation <lambda> computes something else"):
             run(*others)
+
+
+READ = {
+    "number": "S = {}\ndef f(x): return S * x",
+    "number in a generator": "S = {}\ndef f(x): return sum(S * y for y in x)",
+    "number in a function inside": "S = {}\ndef f(x):\n def g(y): return S * y\n return g(x)",
+    "number in a lambda": "S = {}\nimport jax\ndef f(x): return jax.vmap(lambda y: S * y)(x)",
+    "tuple": "S = ({}, 0)\ndef f(x): return S[0] * x",
+    "dictionary": "S = {{'a': {}}}\ndef f(x): return S['a'] * x",
+    "array": "import numpy as np\nS = np.full(3, {})\ndef f(x): return S * x",
+    "class attribute": "class C:\n a = {}\n def __call__(self, x): return self.a * x\nf = C()",
+    "static method": (
+        "class C:\n @staticmethod\n def g(x): return {} * x\n"
+        " def __call__(self, x): return self.g(x)\nf = C()"
+    ),
+    "property": (
+        "class C:\n @property\n def g(self): return {}\n"
+        " def __call__(self, x): return self.g * x\nf = C()"
+    ),
+    "inherited method": (
+        "class B:\n def __call__(self, x): return {} * x\nclass C(B): pass\nf = C()"
+    ),
+    "compiled helper": "import jax\n@jax.jit\ndef h(x): return {} * x\ndef f(x): return h(x)",
+    "partial": "from functools import partial\nh = partial(pow, exp={})\ndef f(x): return h(x)",
+}
+
+
+def module(name: str, text: str) -> ModuleType:
+    """A module of a person's own."""
+    made = sys.modules[name] = ModuleType(name)
+    exec(compile(text, f"{name}.py", "exec"), made.__dict__)
+    return made
+
+
+@pytest.mark.parametrize("text", READ.values(), ids=READ)
+def test_whatever_a_function_reads_of_its_module_is_part_of_it(text):
+    once, again, other = (identity(module("written", text.format(n)).f) for n in (1, 1, 2))
+    assert once == again != other
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["from helper import h\ndef f(x): return h(x)", "import helper\ndef f(x): return helper.h(x)"],
+)
+def test_what_another_module_of_the_persons_computes_is_part_of_a_function(text):
+    def found(n):
+        module("helper", f"def h(x): return {n} * x")
+        return identity(module("written", text).f)
+
+    assert found(1) == found(1) != found(2)
+
+
+def test_a_logger_or_a_lock_in_a_function_does_not_make_it_another_one():
+    text = "import logging, threading\nlog = logging.getLogger('x')\nlock = threading.Lock()\n"
+    text += "def f(x):\n with lock:\n  log.info(x)\n return x"
+    first = module("written", text)
+    before = identity(first.f)
+    first.f(1)
+    assert identity(first.f) == before == identity(module("written", text).f)

@@ -113,6 +113,7 @@ def test_of_many_configs_the_best_few_have_to_be_near_a_border_to_say_so() -> No
         return Search("val_accuracy", (space,), (), trials, None).warnings()
 
     assert said(9e-4) == []
+    assert said(9e-4, 8e-4) == []
     assert said(9e-4, 8e-4, 9.5e-4, 7e-4, 1.1e-6) == []
     assert len(said(9e-4, 8e-4, 9.5e-4, 7e-4, 6e-4)) == 1
 
@@ -121,11 +122,30 @@ def test_a_best_value_near_a_border_is_said() -> None:
     space = {"learning_rate": Range(1e-6, 1e-3), "optimizer": ["sgd"]}
     for rate, said in [(9e-4, "near the high end of 1e-06..0.001"), (1.2e-6, "near the low end")]:
         best = Trial({"learning_rate": rate, "optimizer": "sgd"}, 0.9, 1, 0)
-        (warning,) = Search("val_accuracy", (space,), (), (best,), None).warnings()
+        assert Search("val_accuracy", (space,), (), (best,), None).warnings() == []
+        (warning,) = Search("val_accuracy", (space,), (), (best, best), None).warnings()
         assert said in warning
         assert "search beyond it" in warning
     middle = Trial({"learning_rate": 3e-5, "optimizer": "sgd"}, 0.9, 1, 0)
-    assert Search("val_accuracy", (space,), (), (middle,), None).warnings() == []
+    assert Search("val_accuracy", (space,), (), (best, middle), None).warnings() == []
+    lost = best._replace(value=float("nan"))
+    assert Search("val_accuracy", (space,), (), (best, lost), None).warnings() == []
+
+
+def test_a_range_of_one_number_is_refused() -> None:
+    with pytest.raises(nnlab.UsageError, match="differ in their first 6 digits"):
+        Range(0.01, 0.01 + 1e-9)
+    assert len(set(Range(0.01, 0.01001).draw(np.random.default_rng(0), 9))) > 1
+
+
+def test_the_stages_of_a_search_keep_what_they_recorded_but_nothing_of_test_data() -> None:
+    found = nnlab.search(
+        {"learning_rate": (0.01, 0.1)}, nnlab.models.mlp([4]), blobs(), trials=2, stages=1,
+        epochs=1, batch_size=20, record=["layers", "test_outputs"], progress=False,
+    )  # fmt: skip
+    (stage,) = found.stages
+    assert stage.recorded.data_vars
+    assert not [name for name in [*stage.dataset, *stage.recorded] if name.startswith("test_")]
 
 
 @pytest.mark.parametrize(

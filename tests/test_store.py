@@ -1,11 +1,8 @@
 """A sweep's directory: whole files, the right sweep, nothing lost."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +12,18 @@ from hurry import environment
 
 import nnlab
 from nnlab import UsageError
+from nnlab.sweeps.assemble import attributes
 from nnlab.sweeps.describe import as_begun, describe_sweep
 from nnlab.sweeps.execute import memory_in_words
-from nnlab.sweeps.store import Store, alone, write_atomically
+from nnlab.sweeps.store import Store, alone
 
 ARRAYS = {
     "recipe": np.arange(2), "seed": np.arange(1), "train_loss": np.ones((1, 2, 3), np.float32),
     "val_loss": np.ones((1, 2, 3), np.float32), "seconds": np.float64(1),
     "compile_seconds": np.float64(1),
 }  # fmt: skip
+
+SWEEP = {"model": "MLP", "data": "blobs", "data description": ""}
 
 
 def describe(**sweep) -> dict:
@@ -77,42 +77,40 @@ def test_a_chunk_is_read_as_it_was_written(tmp_path):
             np.testing.assert_array_equal(values, ARRAYS[name])
 
 
-def test_a_file_appears_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "file"
-    write_atomically(path, lambda file: file.write(b"old"))
-
-    def stop_halfway(file):
-        file.write(b"ne")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, stop_halfway)
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_ctrl_c_waits_until_a_file_is_written(tmp_path):
-    def write(file):
-        file.write(b"first ")
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.01)
-        file.write(b"second")
-
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            write_atomically(tmp_path / "file", write)
-    finally:
-        handler = signal.signal(signal.SIGINT, before)
-    assert handler is signal.default_int_handler
-    assert (tmp_path / "file").read_bytes() == b"first second"
-
-
 def test_the_same_sweep_continues_and_keeps_its_description(tmp_path):
     begun(tmp_path)
     again = Store.open(tmp_path, describe() | {"made with": {"started": "now"}})
     assert again.has(0)
     assert again.description()["made with"] == {"started": "then"}
+
+
+def test_what_continues_with_other_versions_is_noted_beside_what_began(tmp_path):
+    plan = {"chunks": [{"config_chunks": 2, "seed_chunks": 1}]}
+    old, new = ({"jax": jax, "device": "2 x cpu", "started": jax} for jax in ("1", "2"))
+    Store.open(tmp_path, describe() | plan | {"made with": old}).write(0, ARRAYS)
+    for made in (old, old | {"started": "later"}):
+        same = Store.open(tmp_path, describe() | {"made with": made})
+        assert "continued with" not in same.description()
+    for _ in range(2):
+        other = Store.open(tmp_path, describe() | {"made with": new})
+        assert other.description()["continued with"] == [new]
+        found = attributes(
+            other.description() | {"sweep": SWEEP}, {"seconds": 0, "compile_seconds": 0}
+        )
+        assert (found["jax"], found["device"]) == ("1, then 2", "2 x cpu")
+    other.write(1, ARRAYS)
+    done = Store.open(tmp_path, describe() | {"made with": old})
+    assert done.description()["continued with"] == [new], "nothing is left to train"
+
+
+def test_the_drafts_of_a_killed_process_are_removed_before_training(tmp_path):
+    begun(tmp_path)
+    draft, other = tmp_path / "chunks" / "000001.npz.7.partial", tmp_path / "mine.partial"
+    for path in (draft, other):
+        path.write_text("half")
+    with alone(tmp_path):
+        assert not draft.exists()
+        assert other.exists()
 
 
 def test_a_sweep_without_a_finished_chunk_may_be_cut_anew(tmp_path):

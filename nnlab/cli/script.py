@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from nnlab.errors import UsageError
+from nnlab.files import writing_into
 from nnlab.report.verdicts import Verdict, keep, verdict_table
 
 if TYPE_CHECKING:
@@ -77,16 +78,12 @@ def conclude(
     tables: Mapping[str, "DataFrame"] | None = None,
 ) -> None:
     """Keep a study's figures (PNG), tables (CSV) and verdicts in `out`; print the verdicts."""
-    try:
+    with writing_into(out):
         keep(verdicts, out)
         for name, figure in figures.items():
             figure.savefig(out / f"{name}.png")
         for name, table in (tables or {}).items():
             table.to_csv(out / f"{name}.csv", index=False)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write into {out} ({error.strerror or error}); choose a folder you can write to"
-        ) from error
     Console(highlight=False).print(verdict_table([(study, verdicts)]))
 
 

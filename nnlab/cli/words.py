@@ -58,8 +58,8 @@ def numbers(knob: str, part: str) -> list[Any]:
         spaced = np.linspace(low, high, count) if linear else log_space(low, high, count)
         read = [float(f"{v:.6g}") for v in spaced]
         return [round(v) for v in read] if knob in WHOLE else read
-    if part in ON_OFF:
-        return [ON_OFF[part]]
+    if part.lower() in ON_OFF:
+        return switch(knob, part)
     return [number(knob, part)]
 
 
@@ -124,10 +124,11 @@ def seeds(text: Any) -> Sequence[int]:
     """How many seeds: '3' is 0, 1, 2; a list names them: '3,7', or [3] in TOML."""
     parts = split(text) if isinstance(text, str) else text if isinstance(text, list) else [text]
     found = [number("seeds", part) if isinstance(part, str) else part for part in parts]
-    if not all(type(n) is int and n >= 0 for n in found) or not found or found == [0]:
+    many = len(found) == 1 and not isinstance(text, list)
+    if not all(type(n) is int and n >= 0 for n in found) or not found or (many and found == [0]):
         raise UsageError(f"--seeds needs how many (1 or more) or a list of seeds, got {text!r}")
     named = [int(n) for n in found]
-    return range(named[0]) if len(named) == 1 and not isinstance(text, list) else named
+    return range(named[0]) if many else named
 
 
 def option(knob: str) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
+from nnlab.files import replacing
+
 LEAST_SECONDS = 0.02
 """What compiles faster is not worth a file."""
 SPEEDS = "speeds.json"
@@ -55,8 +57,7 @@ def remember_speed(fingerprint: str, rate: float) -> None:
     path = directory() / SPEEDS
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        temporary.write_text(json.dumps(recent, indent=1))
-        temporary.replace(path)
+        with replacing(path) as draft:
+            draft.write_text(json.dumps(recent, indent=1))
     except OSError:
         return

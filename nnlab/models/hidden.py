@@ -4,6 +4,7 @@ z is [batch, features], or images [batch, height, width, features], whose every 
 of its features.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -71,11 +72,26 @@ def finish(
         y, running = normalise(z, norms[i], stats[i], training=key is not None)
         moved = (running,)
         x = y if settings.batch_norm is True else jnp.where(settings.batch_norm, y, x)
-    x = settings.activation(x)
+    x = activate(i, x, settings.activation, key)
     x = x if pool is None else pool(x)
     if settings.dropout is not None and key is not None:
         x = dropout(jax.random.fold_in(key, i), x, settings.dropout)
     return x, moved
+
+
+def activate(i: int, x: Array, activation: Activation, key: PRNGKey | None) -> Array:
+    """The activation of layer i; one that is random gets a key of its own in training."""
+    if key is None or not is_random(activation):
+        return activation(x)
+    return activation(x, key=jax.random.fold_in(jax.random.fold_in(key, i), 1))  # type: ignore[call-arg]
+
+
+def is_random(activation: Callable[..., Any]) -> bool:
+    """Whether an activation takes a key."""
+    try:
+        return "key" in inspect.signature(activation).parameters
+    except (TypeError, ValueError):  # a built-in function that does not tell
+        return False
 
 
 def for_each(bias: Float[Array, " features"], z: Array) -> Float[Array, "1 *pixels features"]:

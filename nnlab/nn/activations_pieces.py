@@ -30,14 +30,18 @@ def leaky_relu(x: X, slope: Number = 0.01) -> X:
 
 
 def prelu(x: X, slope: Number = 0.25) -> X:
-    """f(x) = x for x >= 0, slope x below, with a slope one may learn.  Source: He et al. (2015)."""
+    """f(x) = x for x >= 0, slope x below, with a slope of one's own, which a sweep does not train.
+
+    Source: He et al. (2015).
+    """
     return leaky_relu(x, slope)
 
 
 def rrelu(x: X, lower: Number = 1 / 8, upper: Number = 1 / 3, key: PRNGKey | None = None) -> X:
     """f(x) = x for x >= 0, slope x below, each unit's slope drawn from U[lower, upper).
 
-    Without a key, in evaluation, the slope is its mean (lower + upper) / 2.
+    Without a key, in evaluation, the slope is its mean (lower + upper) / 2. Models give a key to
+    every training step.
     Source: Xu et al. (2015).
     """
     if key is None:

@@ -41,7 +41,7 @@ OPTIMIZERS: dict[str, Callable[..., Any]] = {
 OPTIMIZERS_SEE: dict[Callable[..., Any], Sees] = (
     dict.fromkeys(OPTIMIZERS.values(), Sees.NUMBERS)
     | dict.fromkeys((adafactor, fromage, lamb, lars, novograd, sm3), Sees.ARRAYS)
-    | dict.fromkeys((galore, muon, shampoo, soap, sophia), Sees.AXES)
+    | dict.fromkeys((galore, muon, noisy_sgd, shampoo, soap, sophia), Sees.AXES)
 )
 """What each of them tells apart in a tree of weights."""
 

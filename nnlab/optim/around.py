@@ -110,6 +110,6 @@ TRANSFORMS_SEE: dict[Callable[..., Any], Sees] = dict.fromkeys(
     TRANSFORMS.values(), Sees.NUMBERS
 ) | {
     TRANSFORMS["clip_block_rms"]: Sees.ARRAYS,
-    **{TRANSFORMS[f.__name__]: Sees.AXES for f in (centralize, clip_adaptive, max_norm)},
+    **{TRANSFORMS[f.__name__]: Sees.AXES for f in (add_noise, centralize, clip_adaptive, max_norm)},
 }
 """What each of them tells apart in a tree of weights."""

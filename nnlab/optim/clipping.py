@@ -65,13 +65,14 @@ def clip_adaptive(ratio: Rate, eps: Rate = 1e-3) -> Any:
 
 
 def centralize() -> Any:
-    """Subtracts from every array of rank two or more its mean over all axes but the first.
+    """Subtracts from the gradient of each unit's incoming weights their mean.
 
-    Source: Yong et al., ECCV (2020), eq. 1.
+    g <- g - mean(g over all axes but the last): a unit is a column, as everywhere in nnlab. In
+    optax.centralize it is a row.  Source: Yong et al., ECCV (2020), eq. 1.
     """
 
     def step(g, s, _):
-        return g - g.mean(tuple(range(1, g.ndim)), keepdims=True) if g.ndim > 1 else g, s
+        return g - g.mean(tuple(range(g.ndim - 1)), keepdims=True) if g.ndim > 1 else g, s
 
     return each(forgetful, step)
 

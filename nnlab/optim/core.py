@@ -124,9 +124,10 @@ def whole(begin: Begin, step: Step, *, counts: bool = False, **hyper: Any) -> An
 
 
 def evaluated(state: Any, params: Params) -> Params | None:
-    """The weights to evaluate where an optimizer averages them, None where it does not.
+    """The weights to evaluate where they are not those that train, None where they are.
 
-    A memory that averages has a method `evaluated(params)`; the outermost one is asked.
+    An optimizer that averages weights, or trains away from them, has a memory with a method
+    `evaluated(params)`; the outermost one is asked.
     """
     averages = [
         node

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from nnlab import trees
-from nnlab.optim.core import Constant, Rate, Steps, whole, whole_steps
+from nnlab.optim.core import Constant, Rate, Steps, evaluated, whole, whole_steps
 from nnlab.types import Array, Int, Params, PyTree, Scalar
 
 
@@ -75,6 +75,13 @@ class Climb(NamedTuple):
     home: Params
     climbed: Int[Array, ""]
 
+    def evaluated(self, params: Params) -> Params:
+        """The weights at home, which a climb leaves; or what the optimizer makes of them."""
+        if self.home is not None:
+            params = _where(self.climbed > 0, self.home, params)
+        average = evaluated(self.base, params)
+        return params if average is None else average
+
 
 def sam(
     optimizer: Any,
@@ -86,7 +93,8 @@ def sam(
 
     Transparent, `update` alternates: period - 1 calls climb, the next one returns home and steps.
     Opaque, one call does both and needs grad_fn=((weights, climb) -> gradient) in update.
-    Equal to optax.contrib.sam with the adversary chain(normalize(), sgd(radius)).
+    A sweep evaluates at home, never at the top of a climb, where half of the training losses are
+    measured.  Equal to optax.contrib.sam with the adversary chain(normalize(), sgd(radius)).
     Source: Foret et al., ICLR (2021), algorithm 1.
     """
     inner = optax.with_extra_args_support(optimizer)
@@ -132,12 +140,16 @@ class Slow(NamedTuple):
     slow: Params
     since: Int[Array, ""]
 
+    def evaluated(self, params: Params) -> Params:
+        """The slow weights."""
+        return trees.map(lambda a, w: a.astype(w.dtype), self.slow, params)
+
 
 def lookahead(optimizer: Any, period: Steps = 5, share: Rate = 0.5) -> Any:
     """Every `period` steps the weights fall back to slow <- slow + share (w - slow).
 
     The slow weights live in the state, so that the model holds plain weights; optax.lookahead
-    carries both in the parameters.
+    carries both in the parameters.  A sweep evaluates the slow weights.
     Source: Zhang et al., NeurIPS (2019), algorithm 1.
     """
     inner = optax.with_extra_args_support(optimizer)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nnlab.errors import UsageError
+from nnlab.files import writing_into
 from nnlab.report import figures, table
 from nnlab.report.cautions import cautions
 from nnlab.report.select import MOST_PANELS, varied
@@ -31,7 +31,7 @@ def write(results: Results, directory: str | Path) -> Path:
     Returns the path of index.html.  UsageError if the folder cannot be written.
     """
     directory = Path(directory)
-    try:
+    with writing_into(directory):
         directory.mkdir(parents=True, exist_ok=True)
         pictures = {}
         shown = over_draws(results)
@@ -44,11 +44,6 @@ def write(results: Results, directory: str | Path) -> Path:
         results.save(directory / "results.nc")
         page = directory / "index.html"
         page.write_text(_html(shown, pictures), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"cannot write a report into {directory} ({error.strerror or error}); "
-            "choose a folder you can write to"
-        ) from error
     return page
 
 

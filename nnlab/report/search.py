@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from nnlab.errors import UsageError
+from nnlab.files import writing_into
 from nnlab.report import drawing, style
 from nnlab.report.style import text, words
 from nnlab.sweeps.axes import label
@@ -90,16 +90,11 @@ def trial_knobs(search: Search) -> "Figure":
 def write_search(search: Search, directory: Path) -> list[Path]:
     """Write trials.csv, curves.png and knobs.png; UsageError if the folder cannot be written."""
     figures = {"curves.png": trial_curves(search), "knobs.png": trial_knobs(search)}
-    try:
+    with writing_into(directory):
         directory.mkdir(parents=True, exist_ok=True)
         best_trials(search).to_csv(directory / "trials.csv", index=False)
         for name, figure in figures.items():
             figure.savefig(directory / name)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write into {directory} ({error.strerror or error}); "
-            "choose a folder you can write to"
-        ) from error
     return [directory / name for name in ("trials.csv", *figures)]
 
 

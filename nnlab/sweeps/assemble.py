@@ -105,7 +105,16 @@ def attributes(description: dict[str, Any], seconds: dict[str, float]) -> dict[s
         "sweep": json.dumps(sweep),
         "train_seconds": round(seconds["seconds"], 3),
         "compile_seconds": round(seconds["compile_seconds"], 3),
-        **{name.replace(" ", "_"): value for name, value in description["made with"].items()},
+        **made_with(description),
+    }
+
+
+def made_with(description: dict[str, Any]) -> dict[str, str]:
+    """Versions and device, of a sweep that went on with others all of them in order."""
+    parts = [description["made with"], *description.get("continued with", [])]
+    return {
+        what.replace(" ", "_"): ", then ".join(dict.fromkeys(part[what] for part in parts))
+        for what in parts[0]
     }
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from nnlab.errors import UsageError
+from nnlab.models.hidden import is_random
 from nnlab.models.model import Problem, Settings
 from nnlab.models.pretraining import FROM_DATA
 from nnlab.nn.elementwise import elementwise
@@ -116,7 +117,7 @@ def activation_of(recipe: Recipe) -> Chosen:
 def takes_turns(recipe: Recipe) -> bool:
     """Whether a recipe's activation may take turns with others in what is compiled for one."""
     activation = activation_of(recipe)(dict(recipe.for_task))
-    return activation is not None and elementwise(activation)
+    return activation is not None and elementwise(activation) and not is_random(activation)
 
 
 def run_settings(

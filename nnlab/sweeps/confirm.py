@@ -41,7 +41,9 @@ def confirm(
 
 def along(results: Results, knob: str) -> Results:
     """Results of configs with `knob` as their axis, which every config sets to another value."""
-    return Results(results.dataset.swap_dims({CONFIG: knob}))
+    names = {CONFIG: knob}
+    dataset, recorded = results.dataset, results.recorded
+    return Results(dataset.swap_dims(names), recorded.swap_dims(names) if recorded else recorded)
 
 
 def place(results: Results, best: xr.Dataset, name: str, axis: str, i: int) -> int:

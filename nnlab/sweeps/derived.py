@@ -13,13 +13,13 @@ def with_gap(results: Results) -> Results:
     For those of a sweep that records "train_accuracy".
     """
     gap = results.values("train_accuracy") - results.values("test_accuracy")
-    return Results(results.dataset.assign(accuracy_gap=gap), results.recorded)
+    return results.with_data(results.dataset.assign(accuracy_gap=gap))
 
 
 def with_mean_over_epochs(results: Results, metric: str) -> Results:
     """The results with `mean_METRIC` [..., seed]: for a loss, the smaller, the faster it fell."""
     mean = results.values(metric, epoch="all").mean("epoch")
-    return Results(results.dataset.assign({f"mean_{metric}": mean}))
+    return results.with_data(results.dataset.assign({f"mean_{metric}": mean}))
 
 
 def by_part(results: Results) -> Results:

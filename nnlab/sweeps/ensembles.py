@@ -3,6 +3,8 @@
 Members differ in whatever axes are averaged over, by default the seed; nothing is trained again.
 """
 
+import json
+import re
 from collections.abc import Iterable
 from typing import Literal
 
@@ -11,7 +13,11 @@ import xarray as xr
 from scipy.special import log_softmax
 
 from nnlab.errors import UsageError
+from nnlab.nn.losses import LOSSES
 from nnlab.sweeps.results import Results
+
+SOFTMAX = ("cross_entropy", "soft_cross_entropy", "poly_cross_entropy", "focal", "kl_divergence")
+"""Losses of probabilities softmax(z)."""
 
 
 def ensemble(
@@ -23,7 +29,8 @@ def ensemble(
     the n sets of k neighbours in a ring of all members, each member in k of them: at 1 it is what
     members do alone, at n the one ensemble of all.  Unfinished runs are no members (`n` counts
     those that are; NaN beyond); one that diverged to NaN spoils its ensembles: loss inf, accuracy
-    0.  Needs a sweep of classes with record="test_outputs".  Source: Hansen & Salamon (1990).
+    0.  Needs a sweep of classes with record="test_outputs" and a loss of softmax probabilities.
+    Source: Hansen & Salamon (1990).
     """
     over = [over] if isinstance(over, str) else list(dict.fromkeys(over))
     name = f"{split}_outputs"
@@ -35,6 +42,7 @@ def ensemble(
     targets = results.recorded[f"{split}_targets"]
     if not np.issubdtype(targets.dtype, np.integer):
         raise UsageError("an ensemble averages probabilities of classes, and these targets are not")
+    refuse_other_losses(results)
     places = [*results.axes, "seed"]
     for axis in over:
         if axis not in places:
@@ -59,6 +67,20 @@ def ensemble(
         },
         {**labels, "members": np.arange(1, members.shape[-1] + 1)},
     )
+
+
+def refuse_other_losses(results: Results) -> None:
+    """Raise UsageError where a loss of nnlab's does not read outputs as softmax probabilities."""
+    sweep = json.loads(results.dataset.attrs.get("sweep", "{}"))
+    fixed = [sweep["loss"]] if "loss" in sweep else []
+    trained = results.dataset["loss"].values if "loss" in results.dataset.coords else fixed
+    for loss in np.ravel(trained).tolist():
+        name = re.split(r"[(:]", str(loss))[0].strip()
+        if name in LOSSES and name not in SOFTMAX:
+            raise UsageError(
+                f"an ensemble averages softmax probabilities, which loss {loss} does not train; "
+                f"train with one of {', '.join(SOFTMAX)}"
+            )
 
 
 def grown(z: np.ndarray, labels: np.ndarray) -> np.ndarray:

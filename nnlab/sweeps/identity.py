@@ -1,8 +1,8 @@
 """What a function is, in a few letters: the same tomorrow, another as soon as it computes another.
 
 A directory continues only its own sweep, and two functions of one name may be two experiments. What
-is taken for a function is its code, its defaults, what it closes over, and the numbers and
-functions of its own module that it names. Installed libraries stand for themselves by name.
+is taken for a function is its code, its defaults, what it closes over, and whatever its code names
+in its module or in other modules of its writer's. Installed libraries stand for themselves by name.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ import numpy as np
 
 LETTERS = 12
 PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic)
+PYTHON = sys.stdlib_module_names - {"__main__"} | {"builtins"}
 INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
@@ -51,10 +52,15 @@ def parts(value: Any, seen: dict[int, Any]) -> Iterator[str]:
 
 def inside(value: Any) -> Iterable[Any]:
     """The values that a value is made of, beside its name."""
+    if isinstance(getattr(value, "__wrapped__", None), FunctionType):  # as jax.jit leaves it
+        return (value.__wrapped__,)
     match value:
         case type():
-            methods = [] if installed(value) else vars(value).values()
-            return [method for method in methods if isinstance(method, FunctionType)]
+            return () if installed(value) else of_class(value)
+        case property():
+            return value.fget, value.fset
+        case staticmethod() | classmethod():
+            return (value.__func__,)
         case ModuleType() | BuiltinFunctionType():
             return ()
         case MethodType():
@@ -67,8 +73,13 @@ def inside(value: Any) -> Iterable[Any]:
             return value
         case set() | frozenset():
             return sorted(map(identity, value))
-    if isinstance(getattr(value, "__wrapped__", None), FunctionType):  # as jax.jit leaves it
-        return (value.__wrapped__,)
+    return of_instance(value)
+
+
+def of_instance(value: Any) -> Iterable[Any]:
+    """What an instance of some class holds, and the class."""
+    if of_python(type(value)):  # a logger, a path, a lock
+        return () if " at 0x" in repr(value) else (repr(value),)
     if is_dataclass(value):
         return type(value), *(getattr(value, f.name) for f in own(value))
     return type(value), getattr(value, "__dict__", {})
@@ -100,11 +111,38 @@ def of_function(function: FunctionType, seen: dict[int, Any]) -> Iterator[str]:
         yield full_name(function)
         return
     yield from of_code(function.__code__, function.__doc__, seen)
-    for name in function.__code__.co_names:
-        value = function.__globals__.get(name)
-        if isinstance(value, PLAIN) or getattr(value, "__module__", "") == function.__module__:
+    names = list(dict.fromkeys(names_in(function.__code__)))
+    for name in names:
+        if name not in function.__globals__:
+            continue
+        value = function.__globals__[name]
+        if isinstance(value, ModuleType) and not installed(value):
+            for attribute in names:
+                if hasattr(value, attribute):
+                    yield f"{name}.{attribute}"
+                    yield from parts(getattr(value, attribute), seen)
+        elif not isinstance(value, ModuleType):
             yield name
             yield from parts(value, seen)
+
+
+def names_in(code: CodeType) -> Iterator[str]:
+    """The names that code looks up, those of the functions inside it too."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from names_in(constant)
+
+
+def of_class(value: type) -> list[Any]:
+    """What a person's class and its bases hold, by name: methods, properties, numbers."""
+    own = [base for base in value.__mro__ if not installed(base)]
+    return [
+        (name, part)
+        for base in own
+        for name, part in vars(base).items()
+        if not name.startswith("__") or isinstance(part, FunctionType)
+    ]
 
 
 def of_code(code: CodeType, doc: str | None, seen: dict[int, Any]) -> Iterator[str]:
@@ -125,10 +163,16 @@ def full_name(value: Any) -> str:
 
 
 def installed(value: Any) -> bool:
-    """Whether a function or class belongs to nnlab, to an installed library or to Python."""
-    name = getattr(value, "__module__", None) or ""
+    """Whether a function, class or module belongs to nnlab, an installed library or Python."""
+    name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "")
+    name = name or ""
     root = name.partition(".")[0]
-    if root in ("nnlab", "builtins") or root in sys.stdlib_module_names - {"__main__"}:
+    if root == "nnlab" or root in PYTHON:
         return True
     path = getattr(sys.modules.get(root), "__file__", None)
     return path is not None and path.startswith(INSTALLED)
+
+
+def of_python(kind: type) -> bool:
+    """Whether a class belongs to Python itself."""
+    return kind.__module__.partition(".")[0] in PYTHON

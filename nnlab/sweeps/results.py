@@ -9,7 +9,7 @@ one seed they are NaN.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,13 +18,13 @@ import pandas as pd
 import xarray as xr
 
 from nnlab.errors import UsageError, unknown
+from nnlab.sweeps import netcdf
+from nnlab.sweeps.border import crowded
 from nnlab.sweeps.statistics import Interval, paired_interval, spacing, t_interval
 
 Names = str | Iterable[str]
-RECORDED = "recorded"
 DRAW = "draw"
 """The axis of other initial weights: what is chosen is never the best of them."""
-"""The group of a NetCDF file that holds what was recorded."""
 Epoch = int | Literal["all"] | None
 
 
@@ -142,6 +142,10 @@ class Results:
         recorded = self.recorded.isel(places, missing_dims="ignore")
         return Results(self.dataset.isel(places), recorded)
 
+    def with_data(self, dataset: xr.Dataset) -> "Results":
+        """The same results with other data in their dataset; what was recorded stays."""
+        return replace(self, dataset=dataset)
+
     # Questions ---------------------------------------------------------------------------------
 
     def mean(
@@ -242,9 +246,7 @@ class Results:
         """-1 where a chosen number is the lower border of what was tried, 1 the upper, else 0.
 
         On a grid that is its first or last value (a lower border of 0 is natural, not a limit).  In
-        a random search of 40 configs or more it is the outer tenth of the range, on the knob's own
-        scale, if the best twentieth of the configs, up to k = 5, all lie there: for a knob without
-        effect, a chance of 2 / 10^k.
+        a random search it is where the best configs crowd (see `sweeps.border`).
         """
         tried = self.labels(knob)
         number = np.issubdtype(tried.dtype, np.number) and np.unique(tried).size > 1
@@ -270,37 +272,13 @@ class Results:
 
     def save(self, path: str | Path) -> Path:
         """Write one NetCDF file (compressed, replaced in one move) and return its path."""
-        path = Path(path)
-        draft = path.with_name(f".{path.name}.part")
-        clean = self.dataset.assign_attrs({k: _attribute(v) for k, v in self.dataset.attrs.items()})
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            clean.to_netcdf(draft, engine="h5netcdf", encoding=_compressed(clean))
-            if self.recorded.data_vars:
-                part, encoding = self.recorded, _compressed(self.recorded)
-                part.to_netcdf(draft, "a", group=RECORDED, engine="h5netcdf", encoding=encoding)
-            draft.replace(path)
-        except OSError as error:
-            raise UsageError(
-                f"cannot write {path} ({error.strerror or error}); choose a folder you can write to"
-            ) from error
-        return path
+        netcdf.write(Path(path), self.dataset, self.recorded)
+        return Path(path)
 
     @classmethod
     def open(cls, path: str | Path) -> "Results":
         """Read what `save` wrote; a folder stands for the results.nc in it."""
-        path = Path(path) / "results.nc" if Path(path).is_dir() else Path(path)
-        if not path.exists():
-            hint = "give a file that Results.save wrote"
-            if (path.parent / "sweep.json").exists():
-                hint = f"nnlab.load({str(path.parent)!r}) reads a sweep's directory"
-            raise UsageError(f"there is no {path}; {hint}")
-        try:
-            parts = xr.open_groups(path, engine="h5netcdf")
-            with parts["/"] as dataset, parts.get(f"/{RECORDED}", xr.Dataset()) as recorded:
-                return cls(dataset.load(), recorded.load())
-        except OSError as error:
-            raise UsageError(f"{path} is not a NetCDF file that nnlab wrote") from error
+        return cls(*netcdf.read(Path(path)))
 
     # Names and places --------------------------------------------------------------------------
 
@@ -344,15 +322,12 @@ class Results:
         return int(np.flatnonzero(same)[0])
 
     def _crowding(self, tried: np.ndarray, metric: str) -> int:
-        """-1 or 1 where the best configs all lie in that outer tenth of the range, else 0."""
+        """-1 or 1 where the best configs all lie in that outer tenth of what was tried, else 0."""
         mean = self.mean(metric)["mean"].values
         score = np.where(np.isfinite(mean), mean if larger_is_better(metric) else -mean, -np.inf)
-        best = min(5, np.isfinite(score).sum() // 20)
-        if best < 2:
-            return 0
-        z = np.log(tried) if spacing(tried) == "log" else tried
-        top = ((z - z.min()) / (z.max() - z.min()))[np.argsort(-score)[:best]]
-        return int((top > 0.9).all()) - int((top < 0.1).all())
+        order = np.argsort(-score)[: np.isfinite(score).sum()]
+        log = spacing(tried) == "log"
+        return crowded(tried[order].tolist(), tried.min(), tried.max(), log)
 
 
 def larger_is_better(metric: str) -> bool:
@@ -386,14 +361,3 @@ def _where(found: xr.DataArray, coordinate: xr.DataArray) -> xr.DataArray:
     if np.issubdtype(coordinate.dtype, np.number):
         return coordinate.where(found)
     return coordinate.astype(object).where(found, None)
-
-
-def _compressed(dataset: xr.Dataset) -> dict[Any, dict[str, Any]]:
-    """How NetCDF stores each variable."""
-    return {name: {"zlib": True, "complevel": 4} for name in dataset.data_vars}
-
-
-def _attribute(value: Any) -> Any:
-    """A value that NetCDF can store: numbers and strings as they are, the rest as text."""
-    plain = isinstance(value, str | int | float) and not isinstance(value, bool)
-    return value if plain else str(value)

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import xarray as xr
 
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.models.model import Model
 from nnlab.sweeps.axes import CONFIG, WHOLE, whole, words
+from nnlab.sweeps.border import MARGIN, crowded
 from nnlab.sweeps.results import Results, larger_is_better
 from nnlab.sweeps.sweep import Sweep
 
 DIGITS = 6
-MARGIN = 0.1
-"""How far a narrowed range reaches beyond the best configs, as a share of the range before."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Range:
                 f"a log range begins above 0, got {self.low:g}..{self.high:g}; "
                 "try a linear one: Range(low, high, log=False), or low..high:linear in a shell"
             )
+        low, high = (self._unscale(self._scale(end)) for end in ends)
+        if low == high:
+            raise UsageError(
+                f"a range needs ends that differ in their first {DIGITS} digits, got {ends}"
+            )
 
     def draw(self, random: np.random.Generator, count: int) -> list[float]:
         """Independent uniform draws, on the log scale if the range is."""
@@ -66,14 +71,8 @@ class Range:
         low, high = map(self._unscale, ends)
         return Range(low, high, log=self.log) if low < high else self
 
-    def side(self, value: float) -> str:
-        """The end, low or high, whose outer tenth holds a value; empty in between."""
-        low, high, x = map(self._scale, (self.low, self.high, value))
-        share = (x - low) / (high - low)
-        return "low" if share < MARGIN else "high" if share > 1 - MARGIN else ""
-
     def borders(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """The outer tenths, low and high, in which `side` sees a border."""
+        """The outer tenths, low and high, that count as a border."""
         low, high = map(self._scale, (self.low, self.high))
         margin = MARGIN * (high - low)
         inner = self._unscale(low + margin), self._unscale(high - margin)
@@ -126,21 +125,17 @@ class Search:
         return self.trials[0].knobs
 
     def warnings(self) -> list[str]:
-        """One line for every range whose border the best configs are near: look beyond it.
-
-        The best twentieth, from 1 to 5 configs, all in the same outer tenth: of many configs the
-        best one alone lies there by chance once in five.
-        """
+        """One line for every range at whose border the best configs crowd: look beyond it."""
         found = []
-        top = self.trials[: min(5, max(1, len(self.trials) // 20))]
         for knob, values in self.spaces[0].items():
             if isinstance(values, Range):
-                sides = {values.side(trial.knobs[knob]) for trial in top}
-                side = sides.pop()
-                if side and not sides:
+                ranked = [trial.knobs[knob] for trial in self.trials if isfinite(trial.value)]
+                side = crowded(ranked, values.low, values.high, values.log)
+                if side:
                     found.append(
-                        f"the best {knob}, {self.best[knob]:g}, is near the {side} end of "
-                        f"{values.low:g}..{values.high:g}; search beyond it"
+                        f"the best {knob}, {self.best[knob]:g}, is near the "
+                        f"{'low' if side < 0 else 'high'} end of {values.low:g}..{values.high:g}; "
+                        "search beyond it"
                     )
         return found
 
@@ -182,16 +177,21 @@ def is_one(space: Space) -> bool:
 
 
 def draw(space: Space, trials: int, random: np.random.Generator) -> list[dict[str, Any]]:
-    """Independent configs: each knob from its range or its list; drawn anew where all are alike."""
+    """Independent configs, each knob from its range or its list; not all alike if that can be."""
+    found = draw_once(space, trials, random)
+    while not is_one(space) and all(config == found[0] for config in found):
+        found = draw_once(space, trials, random)
+    return found
+
+
+def draw_once(space: Space, trials: int, random: np.random.Generator) -> list[dict[str, Any]]:
     columns = {
         knob: values.draw(random, trials)
         if isinstance(values, Range)
         else [values[i] for i in random.integers(len(values), size=trials)]
         for knob, values in space.items()
     }
-    found = [{knob: column[i] for knob, column in columns.items()} for i in range(trials)]
-    alike = all(config == found[0] for config in found)
-    return draw(space, trials, random) if alike and not is_one(space) else found
+    return [{knob: column[i] for knob, column in columns.items()} for i in range(trials)]
 
 
 def narrow(space: Space, best: Sequence[Mapping[str, Any]]) -> Space:
@@ -284,5 +284,9 @@ def search(
 
 def without_test(results: Results) -> Results:
     """The results with everything measured on test data left out."""
-    names = [name for name in results.dataset.data_vars if str(name).startswith("test_")]
-    return Results(results.dataset.drop_vars(names))
+
+    def of_test(data: xr.Dataset) -> list[Any]:
+        return [name for name in data.variables if str(name).startswith("test_")]
+
+    dataset, recorded = results.dataset, results.recorded
+    return Results(dataset.drop_vars(of_test(dataset)), recorded.drop_vars(of_test(recorded)))

@@ -6,17 +6,16 @@ a kill at any moment loses at most the chunks in flight.
 
 import json
 import os
-import signal
-import threading
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from nnlab.errors import UsageError
+from nnlab.files import DRAFT, replacing
 
 FORMAT = 1
 DESCRIBED = {"format", "sweep", "cells", "epochs", "chunks", "made with"}
@@ -36,7 +35,8 @@ class Store:
     def open(cls, out: str | os.PathLike[str] | None, description: Mapping[str, Any]) -> "Store":
         """The directory of a sweep: a new one, or the same sweep's, to be continued.
 
-        A sweep without a finished chunk is described anew: it may be cut into other chunks.
+        A sweep without a finished chunk is described anew: it may be cut into other chunks. What
+        continues with other versions, or on another device, is noted beside what began.
         Raises UsageError if the directory cannot be written or holds something else.
         """
         if out is None:
@@ -46,18 +46,20 @@ class Store:
                 f"out needs the path of a directory, got {out!r}; try out='runs/first'"
             )
         directory = Path(out)
-        text = (json.dumps(description, indent=2) + "\n").encode()
         try:
             if (directory / "sweep.json").exists():
-                refuse_other_sweep(directory, read_description(directory), description)
+                found = read_description(directory)
+                refuse_other_sweep(directory, found, description)
                 if cls(directory).begun:
+                    if cls(directory).unfinished(found):
+                        write_description(directory, noted(found, description["made with"]))
                     return cls(directory)
-            elif directory.is_dir() and any(p.suffix != ".partial" for p in directory.iterdir()):
+            elif directory.is_dir() and any(p.suffix != DRAFT for p in directory.iterdir()):
                 raise UsageError(
                     f"{directory} is not empty and holds no sweep; choose a new directory"
                 )
             directory.mkdir(parents=True, exist_ok=True)
-            write_atomically(directory / "sweep.json", lambda file: file.write(text))
+            write_description(directory, description)
             (directory / "chunks").mkdir(exist_ok=True)
         except OSError as error:
             raise UsageError(
@@ -84,6 +86,11 @@ class Store:
         """Whether a directory holds a finished chunk, and so is cut as it is for good."""
         return self.directory is not None and any((self.directory / "chunks").glob("*.npz"))
 
+    def unfinished(self, description: Mapping[str, Any]) -> bool:
+        """Whether some of the chunks that a description promises are missing."""
+        promised = sum(c["config_chunks"] * c["seed_chunks"] for c in description["chunks"])
+        return not all(map(self.has, range(promised)))
+
     def has(self, chunk: int) -> bool:
         return chunk in self._memory if self.directory is None else self.path(chunk).exists()
 
@@ -94,7 +101,8 @@ class Store:
             return
         path = self.path(chunk)
         try:
-            write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+            with replacing(path) as draft, draft.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
         except OSError as error:
             raise UsageError(
                 f"cannot write {path} ({error.strerror}); make room or mend permissions and "
@@ -133,6 +141,8 @@ def alone(out: Any) -> Iterator[None]:
         Path(out).mkdir(parents=True, exist_ok=True)
         held = os.open(out, os.O_RDONLY)
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for draft in (Path(out) / "chunks").glob(f"*{DRAFT}"):
+            draft.unlink()  # of a process that was killed
     except BlockingIOError:
         if held is not None:
             os.close(held)
@@ -148,39 +158,19 @@ def alone(out: Any) -> Iterator[None]:
             os.close(held)
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file so that it appears whole or not at all; Ctrl-C waits until it is written."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with uninterrupted():
-        try:
-            with temporary.open("wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+def write_description(directory: Path, description: Mapping[str, Any]) -> None:
+    """Write `sweep.json`."""
+    with replacing(directory / "sweep.json") as draft:
+        draft.write_text(json.dumps(description, indent=2) + "\n")
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait, where Python's main thread would hear it.
-
-    In the middle of a zip file it would end as the error of a file that cannot be closed.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield
-        return
-    heard: list[Any] = []
-    signal.signal(signal.SIGINT, lambda *signal_: heard.append(signal_))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if heard:
-        before(*heard[0])
+def noted(description: dict[str, Any], made_with: Mapping[str, Any]) -> dict[str, Any]:
+    """The description with the versions and the device that continue, where they are others."""
+    last = [description["made with"], *description.get("continued with", [])][-1]
+    if all(last.get(what) == value for what, value in made_with.items() if what != "started"):
+        return description
+    so_far = description.get("continued with", [])
+    return {**description, "continued with": [*so_far, dict(made_with)]}
 
 
 def read_description(directory: Path) -> dict[str, Any]:

@@ -166,7 +166,8 @@ class Sweep:
         """Train every run that is not finished yet and return the results.
 
         With `out`, every finished chunk is kept in that directory and running the same sweep again
-        continues there, to the same results bit for bit. `progress` shows a bar on the terminal,
+        continues there, to the same results bit for bit (by the same versions on the same kind of
+        device; others are noted in the results). `progress` shows a bar on the terminal,
         or is called with a `Status` after every chunk.
         """
         if not isinstance(progress, bool) and not callable(progress):

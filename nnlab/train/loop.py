@@ -152,8 +152,10 @@ def train(
 
     def evaluate(settled, examples):
         def add(sums, batch):
-            values = measure(settled, batch)
-            return trees.map(lambda s, v: s + v @ batch.weight, sums, values), None
+            def weighted(s, v):  # no product of matrices, whose precision may be low
+                return s + jnp.sum(v * jnp.broadcast_to(batch.weight, v.shape), -1)
+
+            return trees.map(weighted, sums, measure(settled, batch)), None
 
         first = trees.map(lambda a: a[0], examples)
         shapes = jax.eval_shape(measure, settled, first)

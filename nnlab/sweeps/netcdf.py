@@ -1,0 +1,52 @@
+"""Results as NetCDF files, which xarray and many other programs read."""
+
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from nnlab.errors import UsageError
+from nnlab.files import replacing, writing_into
+
+RECORDED = "recorded"
+"""The group of a file that holds what was recorded."""
+ENGINE = "h5netcdf"
+
+
+def write(path: Path, dataset: xr.Dataset, recorded: xr.Dataset) -> None:
+    """Write one compressed file, replaced in one move; UsageError where that cannot be."""
+    plain = dataset.assign_attrs({k: attribute(v) for k, v in dataset.attrs.items()})
+    with writing_into(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as draft:
+            plain.to_netcdf(draft, engine=ENGINE, encoding=compressed(plain))
+            if recorded.data_vars:
+                encoding = compressed(recorded)
+                recorded.to_netcdf(draft, "a", group=RECORDED, engine=ENGINE, encoding=encoding)
+
+
+def read(path: Path) -> tuple[xr.Dataset, xr.Dataset]:
+    """The (dataset, recorded) of a file; a folder stands for the results.nc in it."""
+    path = path / "results.nc" if path.is_dir() else path
+    if not path.exists():
+        hint = "give a file that Results.save wrote"
+        if (path.parent / "sweep.json").exists():
+            hint = f"nnlab.load({str(path.parent)!r}) reads a sweep's directory"
+        raise UsageError(f"there is no {path}; {hint}")
+    try:
+        parts = xr.open_groups(path, engine=ENGINE)
+        with parts["/"] as dataset, parts.get(f"/{RECORDED}", xr.Dataset()) as recorded:
+            return dataset.load(), recorded.load()
+    except OSError as error:
+        raise UsageError(f"{path} is not a NetCDF file that nnlab wrote") from error
+
+
+def compressed(dataset: xr.Dataset) -> dict[Any, dict[str, Any]]:
+    """How NetCDF stores each variable."""
+    return {name: {"zlib": True, "complevel": 4} for name in dataset.data_vars}
+
+
+def attribute(value: Any) -> Any:
+    """A value that NetCDF can store: numbers and strings as they are, the rest as text."""
+    plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return value if plain else str(value)
