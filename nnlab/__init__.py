@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nnlab.report.figures import plot
     from nnlab.sweeps.axes import log_space
     from nnlab.sweeps.ensembles import ensemble
+    from nnlab.sweeps.join import join
     from nnlab.sweeps.results import Results
     from nnlab.sweeps.search import Range, search
     from nnlab.sweeps.sweep import Sweep, load
@@ -24,6 +25,7 @@ PLACES = {
     "Sweep": "sweeps.sweep",
     "UsageError": "errors",
     "ensemble": "sweeps.ensembles",
+    "join": "sweeps.join",
     "load": "sweeps.sweep",
     "log_space": "sweeps.axes",
     "plot": "report.figures",
@@ -39,6 +41,7 @@ __all__ = [
     "UsageError",
     "data",
     "ensemble",
+    "join",
     "lanes",
     "load",
     "log_space",

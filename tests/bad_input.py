@@ -291,7 +291,7 @@ SEARCH: dict[str, tuple[dict, list[str]]] = {
     "a log range from zero": ({"ranges": {"learning_rate": (0, 1)}}, ["above 0", "linear"]),
     "a range of rates below zero": (
         {"ranges": {"learning_rate": nnlab.Range(-1, -0.5, log=False)}},
-        ["learning_rate is -0.", "needs learning_rate >= 0"],
+        ["learning_rate is -1", "needs learning_rate >= 0"],
     ),
     "a range of sizes": ({"ranges": {"epochs": (8, 16)}}, ["epochs needs whole numbers"]),
     "a range of names": ({"ranges": {"optimizer": ("sgd", "adam")}}, ["two finite numbers"]),

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from nnlab import UsageError, log_space
 from nnlab.models import mlp
-from nnlab.sweeps.axes import DEFAULTS, check_value, label, read_axes, size_label, values_of
+from nnlab.sweeps.axes import DEFAULTS, check_value, read_axes, values_of
 from nnlab.sweeps.choices import TABLES, Choice
+from nnlab.sweeps.labels import label, size_label
 
 MODEL = mlp([4])
 

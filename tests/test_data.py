@@ -270,7 +270,7 @@ def test_any_change_of_values_labels_parts_or_scaling_changes_the_fingerprint():
         from_arrays(x, relabelled),
         from_arrays(x, y, seed=1),
         from_arrays(x, y, validation=0.2),
-        from_arrays(x, y, scaling="feature"),
+        from_arrays(x, y, scaling="standard"),
         from_arrays(x, y, classes=5),
         from_arrays(x, y.astype(float)),
         from_arrays(x[:, :, None], y),

@@ -17,7 +17,7 @@ def from_arrays(
     test: Part = 0.15,
     validation: Part = 0.15,
     name: str = "arrays",
-    scaling: str = "standard",
+    scaling: str | None = None,
     seed: int = 0,
     classes: int | None = None,
 ) -> Dataset:
@@ -27,13 +27,18 @@ def from_arrays(
     targets, for a model that is its own loss (`nnlab.models.from_loss`).  uint8 x stay uint8,
     other numbers become float32.  `test` and `validation` are fractions of n, counts, or (x, y)
     pairs of their own; whatever is taken from x is a random part of it, the same for the same
-    `seed`.  Labels have to be 0..K-1 with none missing; give `classes` when some do not occur.
+    `seed`.  Without `scaling` each feature of vectors is standardised by itself ("feature"), bytes
+    and images by one mean and deviation ("standard").  Labels have to be 0..K-1 with none missing;
+    give `classes` when some do not occur.
 
     Raises UsageError for unequal lengths, empty arrays, values that are not finite numbers, other
     labels, and parts that leave nothing to train on.
     """
-    scalings.find(scaling)
     whole = checked(x, y)
+    if scaling is None:
+        vectors = whole.x.ndim == 2 and whole.x.dtype != np.uint8
+        scaling = "feature" if vectors else "standard"
+    scalings.find(scaling)
     sizes = {"test": 0, "validation": 0}
     given: dict[str, Split] = {}
     for word, part in (("test", test), ("validation", validation)):
@@ -120,7 +125,7 @@ def count_classes(parts: tuple[Split, ...], classes: int | None) -> int:
         raise UsageError(
             f"label {missing} does not occur, though labels go up to {needed - 1}; "
             f"labels need to be 0..K-1; try np.unique(y, return_inverse=True)[1], "
-            f"or say classes={needed}"
+            f"or say classes={needed}, or y.astype(float) for a regression"
         )
     return needed
 

@@ -1,5 +1,6 @@
 """Tables of a sweep: every config, the best configs, and each axis at its best."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import xarray as xr
 from nnlab.report.select import varied
 from nnlab.report.style import capital, number, text, words
 from nnlab.sweeps.draws import over_draws
-from nnlab.sweeps.results import Results, larger_is_better
+from nnlab.sweeps.results import RUN, Results, larger_is_better
 
 
 def shown_metric(results: Results) -> str:
@@ -21,7 +22,7 @@ def shown_metric(results: Results) -> str:
 
 def configs(results: Results) -> pd.DataFrame:
     """One row per config, best first: knobs, every final metric with its interval, n, diverged."""
-    return _sorted(results, results.best(results.headline, over=(), report=results.metrics))
+    return _rows(results, (), results.metrics)
 
 
 def leaders(results: Results) -> pd.DataFrame:
@@ -29,7 +30,7 @@ def leaders(results: Results) -> pd.DataFrame:
     results = over_draws(results)
     others = [a for a in varied(results) if a != "learning_rate"]
     over = ["learning_rate"] if "learning_rate" in varied(results) and others else []
-    return _sorted(results, results.best(results.headline, over, shown_metric(results)))
+    return _rows(results, over, [shown_metric(results)])
 
 
 def ranking(results: Results, axis: str, confidence: float = 0.95) -> pd.DataFrame:
@@ -41,7 +42,7 @@ def ranking(results: Results, axis: str, confidence: float = 0.95) -> pd.DataFra
     results = over_draws(results)
     metric, shown = results.headline, shown_metric(results)
     others = [a for a in results.axes if a != axis]
-    table = _sorted(results, results.best(metric, others, shown, confidence))
+    table = _rows(results, others, [shown], confidence)
     gap = results.tuned(metric, others).difference(shown, axis, table[axis].iloc[0], confidence)
     gap = gap.rename(mean="difference")[["difference", "low", "high"]].to_dataframe()
     return table.join(gap[["difference", "low", "high"]], on=axis)
@@ -59,13 +60,13 @@ def headline(results: Results) -> str:
     if not abs(float(best[metric])) < float("inf"):
         return f"No config has a finite {words(metric)}: there is no best one."
     knobs = [k for k in results.knobs if len(set(results.labels(k).tolist())) > 1]
-    place = ", ".join(f"{words(k)} {text(best[k].values[()])}" for k in knobs)
+    read = [k for k in knobs if not pd.isna(best[k].values[()])]
+    place = ", ".join(f"{words(k)} {text(best[k].values[()])}" for k in read)
     n = int(best["n"])
     sentence = f"{capital(words(metric))} {interval(best, metric)}, {n} seed{'s' * (n != 1)}"
     if shown != metric:
         sentence += f"; {words(shown)} {interval(best, shown)}"
-    runs = results.finished.size // results.dataset.sizes["seed"]
-    return f"Best of {runs:,} configs: {place}. {sentence}." if place else f"{sentence}."
+    return f"Best of {results.configs:,} configs: {place}. {sentence}." if place else f"{sentence}."
 
 
 def interval(row: Any, metric: str) -> str:
@@ -94,12 +95,28 @@ def points(found: xr.Dataset) -> str:
     return f"{mean:.1f} points" + f" ({low:.1f} to {high:.1f})" * (low <= high)
 
 
-def _sorted(results: Results, best: xr.Dataset) -> pd.DataFrame:
-    """A table of `best` as rows, the best mean first, rows without a finite mean last."""
+def _rows(
+    results: Results, over: Sequence[str], report: Sequence[str], confidence: float = 0.95
+) -> pd.DataFrame:
+    """A table of `best` as rows, the best mean first, rows without a finite mean last.
+
+    Each config stands in one row, and what it does not read is missing there.
+    """
     metric = results.headline
+    best = results.best(metric, over, report, confidence)
     if not best.dims:
         return pd.DataFrame([{str(k): v.values[()] for k, v in best.variables.items()}])
-    table = best.to_dataframe().reset_index()
+    chosen, order = results.tuned(metric, over), list(best.dims)
+    if RUN in chosen.dataset:
+        best = best.assign({RUN: chosen.dataset[RUN].variable})
+    table = best.to_dataframe(dim_order=order).reset_index()
+    for axis in order:
+        read = chosen.reads(str(axis)).broadcast_like(best[RUN]) if RUN in best else None
+        if read is not None and not bool(read.all()):
+            table[axis] = table[axis].where(read.transpose(*order).values.ravel())
     key = table[metric].where(table[metric].abs() < float("inf"))
-    order = np.argsort((-key if larger_is_better(metric) else key).to_numpy(), kind="stable")
-    return table.iloc[order].reset_index(drop=True)
+    rank = np.argsort((-key if larger_is_better(metric) else key).to_numpy(), kind="stable")
+    table = table.iloc[rank]
+    if RUN in table:
+        table = table.drop_duplicates(RUN).drop(columns=RUN)
+    return table.reset_index(drop=True)

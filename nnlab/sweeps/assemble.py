@@ -12,7 +12,7 @@ from nnlab.models.signals import EDGES, PERCENTILES
 from nnlab.sweeps.axes import CONFIG
 from nnlab.sweeps.record import PREFIX, TARGETS
 from nnlab.sweeps.record_shapes import rooms
-from nnlab.sweeps.results import Results
+from nnlab.sweeps.results import RUN, Results
 from nnlab.sweeps.store import Store
 
 MIDDLES = np.round((EDGES[1:] + EDGES[:-1]) / 2, 6)
@@ -61,8 +61,9 @@ def assemble(description: dict[str, Any], store: Store) -> Results:
         if name not in room
     }
     labels = {**coordinates(axes), "seed": seeds}
+    shared = {} if description["cells"] is None else {RUN: (tuple(axes), cells.reshape(sizes))}
     dataset = xr.Dataset(
-        {**variables, "diverged_at": (dims, diverged)},
+        {**variables, "diverged_at": (dims, diverged), **shared},
         {**labels, "epoch": np.arange(1, epochs + 1)},
         attributes(description, seconds),
     )

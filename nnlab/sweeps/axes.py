@@ -1,6 +1,5 @@
 """Knobs and axes: what may be swept, and what the words and numbers a person writes mean."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass, replace
@@ -24,6 +23,7 @@ from nnlab.sweeps.choices import (
     is_structural,
     resolve,
 )
+from nnlab.sweeps.labels import label, words
 from nnlab.train.loop import PRECISIONS
 
 DEFAULTS: dict[str, Any] = {
@@ -70,11 +70,11 @@ PROGRAM_KNOBS = ("batch_size", "epochs", "precision", "reshuffle")
 
 def log_space(low: float, high: float, count: int) -> np.ndarray:
     """`count` numbers from low to high at equal ratios, rounded to six digits."""
-    if (
-        not all(isinstance(end, Real) and isfinite(end) for end in (low, high))
-        or not 0 < low <= high
-    ):
-        raise UsageError(f"a log range needs 0 < low <= high, got {low}..{high}; try 1e-4..1")
+    numbers = all(isinstance(end, Real) and isfinite(end) for end in (low, high))
+    if not numbers or not 0 < low <= high:
+        turned = numbers and 0 < high < low
+        hint = f"{high}..{low}" if turned else "1e-4..1, or in a shell 0..1:5:linear"
+        raise UsageError(f"a log range needs 0 < low <= high, got {low}..{high}; try {hint}")
     check_count(count)
     return np.array([float(f"{v:.6g}") for v in np.geomspace(low, high, count)])
 
@@ -259,41 +259,3 @@ def check_kind(name: str, value: Any, optimizers: Iterable[Choice]) -> None:
         needs = "needs a number" if isinstance(value, bool) else "is on or off"
         example = asked[0].default if isinstance(asked[0].default, Real) else 0.5
         raise UsageError(f"{name} {needs}, got {value}; try {example}")
-
-
-def label(value: Any) -> Any:
-    """The coordinate a value has on its axis."""
-    if isinstance(value, Choice):
-        return value.label
-    if isinstance(value, Mapping):
-        return {name: label(inner) for name, inner in value.items()}
-    if isinstance(value, tuple):
-        return size_label(value) if all(isinstance(v, int) for v in value) else str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return brief(value)
-    return value if isinstance(value, bool | int | float | str) else words(value)
-
-
-def brief(value: Any) -> str:
-    """A dataclass, such as a flax module, by its name and what is not at its default."""
-    shown = [f for f in fields(value) if f.repr and f.name not in ("parent", "name")]
-    given = {f.name: words(getattr(value, f.name, None)) for f in shown}
-    said = [f"{f.name}={given[f.name]}" for f in shown if given[f.name] != words(f.default)]
-    return f"{type(value).__name__}({', '.join(said)})"
-
-
-def words(value: Any, most: int | None = None) -> str:
-    """A value's repr on one line, cut at `most` letters, without memory addresses."""
-    text = " ".join(re.sub(r" at 0x[0-9a-f]+", "", repr(value)).split())
-    return text if most is None or len(text) <= most else text[: most - 1] + "…"
-
-
-def size_label(sizes: Sequence[int]) -> str:
-    """Hidden sizes in words: (100, 100, 50) is '2x100-50', () is 'linear'."""
-    runs: list[list[int]] = []
-    for size in sizes:
-        if runs and runs[-1][1] == size:
-            runs[-1][0] += 1
-        else:
-            runs.append([1, size])
-    return "-".join(f"{n}x{size}" if n > 1 else str(size) for n, size in runs) or "linear"

@@ -15,6 +15,7 @@ from nnlab.models.model import Problem, Settings
 from nnlab.models.pretraining import FROM_DATA
 from nnlab.nn.elementwise import elementwise
 from nnlab.nn.losses import LOSSES
+from nnlab.nn.losses_regression import squared_error
 from nnlab.nn.metrics import accuracy
 from nnlab.optim import OPTIMIZERS_SEE
 from nnlab.optim.around import TRANSFORMS_SEE
@@ -71,8 +72,12 @@ def build_task(
         del numbers
         return accuracy(output, target)
 
-    metrics = {"loss": plain} | ({"accuracy": right} if classes else {})
-    return supervised(apply, cost, metrics)
+    def error(output, target, numbers):
+        del numbers
+        return squared_error(output, target.reshape(output.shape))
+
+    common = {"accuracy": right} if classes else {"squared_error": error}
+    return supervised(apply, cost, {"loss": plain} | common)
 
 
 def build_cost(loss: Branch, classes: int) -> Cost:

@@ -13,10 +13,11 @@ from nnlab.errors import UsageError
 from nnlab.lanes.devices import describe
 from nnlab.lanes.planner import Shape
 from nnlab.models.model import reads
-from nnlab.sweeps.axes import CONFIG, label, words
+from nnlab.sweeps.axes import CONFIG
 from nnlab.sweeps.choices import Choice, parse
 from nnlab.sweeps.group import Group
 from nnlab.sweeps.identity import identity
+from nnlab.sweeps.labels import label, words
 from nnlab.sweeps.recipe import FORWARD
 from nnlab.sweeps.record_shapes import LABELS, variables
 from nnlab.sweeps.store import FORMAT

@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from nnlab.sweeps.results import DRAW, Results
+from nnlab.sweeps.results import DRAW, RUN, Results
 
 
 def over_draws(results: Results) -> Results:
@@ -19,4 +19,6 @@ def over_draws(results: Results) -> Results:
     merged = xr.where((at < 0).any(DRAW), -1, first).astype(at.dtype)
     found = d[list(results.metrics)].mean(DRAW, skipna=False, keep_attrs=True)
     found = found.assign(diverged_at=merged.transpose(*(n for n in at.dims if n != DRAW)))
+    if RUN in d:
+        found = found.assign({RUN: d[RUN].isel({DRAW: 0}, drop=True)})
     return Results(found.assign_attrs(d.attrs, draws=at.sizes[DRAW]), results.recorded)

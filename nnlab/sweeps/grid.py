@@ -10,8 +10,9 @@ import numpy as np
 
 from nnlab.errors import UsageError
 from nnlab.models.model import Model, reads
-from nnlab.sweeps.axes import CONFIG, PROGRAM_KNOBS, structure, words
+from nnlab.sweeps.axes import CONFIG, PROGRAM_KNOBS, structure
 from nnlab.sweeps.choices import Choice
+from nnlab.sweeps.labels import words
 from nnlab.sweeps.recipe import FORWARD, Recipe, check_numbers, recipe
 
 MOST_RUNS = 10_000_000

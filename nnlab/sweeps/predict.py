@@ -14,8 +14,8 @@ from nnlab.lanes.devices import describe, one_thread_each
 from nnlab.lanes.program import Program, on_all
 from nnlab.lanes.rounds import train_rounds
 from nnlab.sweeps.arrays import program_data
-from nnlab.sweeps.axes import words
 from nnlab.sweeps.group import Group
+from nnlab.sweeps.labels import words
 from nnlab.sweeps.starts import Starts
 from nnlab.train.loop import Data
 from nnlab.types import Device

@@ -18,10 +18,10 @@ from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError, unknown
 from nnlab.models.model import Network, Settings
 from nnlab.models.signals import LayerStatistics, Signal, layer_statistics, signals
-from nnlab.sweeps.axes import words
+from nnlab.sweeps.blame import blamed, came
 from nnlab.sweeps.build import Chosen, run_settings
+from nnlab.sweeps.labels import words
 from nnlab.sweeps.recipe import Recipe
-from nnlab.sweeps.rehearse import blamed, came
 from nnlab.train.keys import root
 from nnlab.train.loop import Plan
 from nnlab.train.task import Task

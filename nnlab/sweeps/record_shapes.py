@@ -11,10 +11,11 @@ from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.models.signals import LayerStatistics
 from nnlab.sweeps.arrays import outputs_of
-from nnlab.sweeps.axes import words
+from nnlab.sweeps.blame import blamed
+from nnlab.sweeps.labels import words
 from nnlab.sweeps.recipe import Recipe
 from nnlab.sweeps.record import PREFIX, Recording, layers
-from nnlab.sweeps.rehearse import blamed, start, traced
+from nnlab.sweeps.rehearse import start, traced
 from nnlab.train.loop import equal_batches
 from nnlab.train.task import Task, unasked
 

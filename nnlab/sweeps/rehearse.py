@@ -4,12 +4,8 @@ compiled or written, so that a mistake in it is one line about it.
 jax.eval_shape runs a function's Python and computes nothing: milliseconds each.
 """
 
-import re
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,14 +16,14 @@ from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError, name_of
 from nnlab.models.model import Problem
 from nnlab.sweeps.arrays import outputs_of
-from nnlab.sweeps.axes import words
+from nnlab.sweeps.blame import blamed, came
 from nnlab.sweeps.build import build_rule, build_task, run_settings, start_settings
 from nnlab.sweeps.choices import TABLES, parameters
+from nnlab.sweeps.labels import words
 from nnlab.sweeps.recipe import Branch, Recipe
 from nnlab.sweeps.starts import looks_at_data, pretrain
 from nnlab.train.keys import root
 
-LIBRARIES = ("site-packages", str(Path(__file__).parents[1]))
 OURS = {kind: set(table.values()) for kind, table in TABLES.items()}
 FORWARD = ("activation", "loss")
 BACKWARD = ("optimizer", "transform", "schedule")
@@ -272,43 +268,6 @@ def watched(
         return result
 
     return call
-
-
-@contextmanager
-def blamed(what: str) -> Iterator[None]:
-    """Any error inside becomes one line that says what failed, where and why."""
-    try:
-        yield
-    except UsageError:
-        raise
-    except Exception as error:
-        raise UsageError(f"{what} does not work{place(error)}: {reason(error)}") from error
-
-
-def place(error: Exception) -> str:
-    """The last line of the person's own code on the way to an error."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not any(library in f.filename for library in LIBRARIES)]
-    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-
-
-def reason(error: Exception) -> str:
-    """Why, in words that need no knowledge of how jax works inside."""
-    if isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError):
-        return (
-            "it asks for values (if, float, numpy) while only shapes are known; "
-            "use jax.numpy, and jnp.where instead of if"
-        )
-    text = next(iter(str(error).strip().splitlines()), "")
-    text = re.sub(r"\w*Tracer\b", "Array", text.replace("dot_general", "a matrix product"))
-    return f"{type(error).__name__}: {text}"
-
-
-def came(value: Any) -> str:
-    """What a function returned, in words."""
-    return (
-        f"{value.dtype} of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
-    )
 
 
 def traced(numbers: dict[str, Any]) -> dict[str, Any]:

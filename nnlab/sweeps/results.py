@@ -8,7 +8,7 @@ taken at the last epoch unless `epoch` says otherwise.  Intervals are Student's 
 one seed they are NaN.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,11 +20,16 @@ import xarray as xr
 from nnlab.errors import UsageError, unknown
 from nnlab.sweeps import netcdf
 from nnlab.sweeps.border import crowded
-from nnlab.sweeps.statistics import Interval, paired_interval, spacing, t_interval
+from nnlab.sweeps.labels import label
+from nnlab.sweeps.statistics import labelled, paired_interval, spacing, t_interval
 
 Names = str | Iterable[str]
 DRAW = "draw"
 """The axis of other initial weights: what is chosen is never the best of them."""
+RUN = "run"
+"""The variable [axis, ...] that numbers distinct configs: cells of one number share their runs."""
+OWN = ("diverged_at", RUN)
+"""Variables that are no metrics."""
 Epoch = int | Literal["all"] | None
 
 
@@ -83,12 +88,20 @@ class Results:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The names of what was measured."""
-        return tuple(str(name) for name in self.dataset.data_vars if name != "diverged_at")
+        return tuple(str(name) for name in self.dataset.data_vars if name not in OWN)
+
+    @property
+    def configs(self) -> int:
+        """How many distinct configs there are: cells that differ in nothing they read are one."""
+        cells = self.dataset.get(RUN)
+        sizes = [self.dataset.sizes[axis] for axis in self.axes]
+        return int(np.prod(sizes)) if cells is None else int(np.unique(cells).size)
 
     @property
     def headline(self) -> str:
         """The metric to choose by: the best of what was measured on held-out validation data."""
-        order = ("val_accuracy", "val_loss", "train_loss")
+        error = ("val_squared_error",) if len(self._losses(self.axes)) > 1 else ()
+        order = ("val_accuracy", *error, "val_loss", "train_loss")
         usable = [m for m in order if m in self.metrics and bool(self.dataset[m].notnull().any())]
         return (usable or [m for m in order if m in self.metrics] or list(self.metrics))[0]
 
@@ -102,6 +115,15 @@ class Results:
         """[..., seed], True where some epoch had a loss that is not finite."""
         return self.dataset["diverged_at"] > 0
 
+    def reads(self, axis: str) -> xr.DataArray:
+        """[other axes...], True where the axis makes a difference: Adam does not read momentum."""
+        (axis,) = self._over([axis])
+        run = self.dataset.get(RUN)
+        if run is None or self.dataset.sizes[axis] == 1:
+            here = self.dataset["diverged_at"].isel({axis: 0, "seed": 0}, drop=True)
+            return xr.full_like(here, True, dtype=bool)
+        return (run != run.isel({axis: 0}, drop=True)).any(axis)
+
     def labels(self, axis: str) -> np.ndarray:
         """The values the user wrote along an axis or knob (0, 1, … where there are none)."""
         if axis in self.dataset.dims and axis not in self.dataset.coords:
@@ -113,7 +135,7 @@ class Results:
     def values(self, metric: str, epoch: Epoch = None) -> xr.DataArray:
         """One number per run, under the conventions above; with epoch="all", its whole history."""
         x = self[metric].astype(float)
-        if "loss" in metric:
+        if "loss" in metric or "error" in metric:
             x = x.where(np.isfinite(x), np.inf)
         x = x.where(self.finished)
         if "epoch" not in x.dims:
@@ -160,7 +182,7 @@ class Results:
         inner = self._over([name for name in _names(over) if name != "seed"])
         x = self.values(metric, epoch).mean(inner, skipna=False)
         where = self.finished.all(inner)
-        found = _labelled(t_interval, confidence, where, x)
+        found = labelled(t_interval, confidence, where, x)
         if larger_is_better(metric):
             found["low"], found["high"] = found["low"].clip(min=0), found["high"].clip(max=1)
         return found
@@ -175,11 +197,12 @@ class Results:
     ) -> xr.Dataset:
         """Every value of an axis minus the reference value, paired by seed: mean, low, high, n."""
         (dim,) = self._over([dim])
+        self._comparable(metric, [dim])
         place = {dim: self._place(dim, reference)}
         x, finished = self.values(metric, epoch), self.finished
         y = x.isel(place, drop=True).broadcast_like(x).transpose(*x.dims)
         where = finished & finished.isel(place, drop=True)
-        return _labelled(paired_interval, confidence, where, x, y)
+        return labelled(paired_interval, confidence, where, x, y)
 
     def tuned(self, metric: str | None = None, over: Names | None = None) -> "Results":
         """The results at the best place along the `over` axes, for each cell of the other axes.
@@ -187,12 +210,14 @@ class Results:
         The best place has the best mean of `metric` over seeds.  Candidates are compared on the
         seeds that all of them finished; where there is no such seed, those with the most finished
         seeds compete.  A mean that is not finite never wins, nor does a place of which every run
-        diverged; where no candidate is left, the chosen coordinates are missing.  They stay as
-        coordinates along the other axes.
+        diverged.  For a value of another axis only those compete who read it, if any do: Adam says
+        nothing about momentum 0.5.  The chosen values stay as coordinates along the other axes;
+        they are missing where no candidate is left, or where the chosen run does not read them.
         """
         metric, over = metric or self.headline, self._over(over)
         if not over:
             return self
+        self._comparable(metric, over)
         shared = self.finished.all(over)
         used = self.finished & (shared | ~shared.any("seed"))
         n = used.sum("seed")
@@ -200,6 +225,9 @@ class Results:
         mean = x.where(used).mean("seed").where(~(x.isnull() & used).any("seed"))
         score = mean if larger_is_better(metric) else -mean
         sound = np.isfinite(score) & (used & ~self.diverged).any("seed")
+        for axis in set(self.axes) - set(over):
+            read = self.reads(axis)
+            sound &= read | ~read.any([name for name in over if name in read.dims])
         score = score.where(sound & (n == n.max(over)), -np.inf).transpose(..., *over)
         rest, shape = score.dims[: -len(over)], score.shape[-len(over) :]
         flat = score.values.reshape(*score.shape[: -len(over)], -1)
@@ -208,8 +236,13 @@ class Results:
         labelled = self.dataset.assign_coords({a: (a, self.labels(a)) for a in over})
         chosen = labelled.isel(places).transpose(*rest, "seed", ...)
         found = xr.DataArray(np.isfinite(flat.max(-1)), dims=rest)
+        known = {}
+        for k in self._along(over):
+            read = self.reads(k) if k in over else xr.DataArray(True)
+            here = read.isel({a: i for a, i in places.items() if a in read.dims})
+            known[k] = _where(found & here.drop_vars(here.coords), chosen[k])
         return Results(
-            chosen.assign_coords({k: _where(found, chosen[k]) for k in self._along(over)}),
+            chosen.assign_coords(known).assign_attrs(tuned_by=metric),
             self.recorded.isel(places, missing_dims="ignore"),
         )
 
@@ -294,6 +327,19 @@ class Results:
                 raise unknown("axis", name, self.axes)
         return over
 
+    def _comparable(self, metric: str, axes: list[str]) -> None:
+        """Raise UsageError for losses of different kinds: they are on different scales."""
+        if metric.endswith("loss") and len(kinds := self._losses(axes)) > 1:
+            raise UsageError(
+                f"{metric} of different losses ({', '.join(kinds)}) cannot be compared; "
+                f"try {self.headline!r}"
+            )
+
+    def _losses(self, axes: Iterable[str]) -> list[str]:
+        """The losses there are along some axes."""
+        along = "loss" in self._along(list(axes))
+        return list(map(str, dict.fromkeys(self.labels("loss").tolist()))) if along else []
+
     def _along(self, axes: list[str]) -> list[str]:
         """The axes, and the knobs that are coordinates along them."""
         knobs = [k for k in self.knobs if k not in self.axes]
@@ -301,7 +347,8 @@ class Results:
 
     def _places(self, axis: str, value: Any) -> int | list[int]:
         """Where on an axis one value is, or several are."""
-        several = isinstance(value, list | tuple | range | np.ndarray)
+        one = isinstance(value, tuple) and label(value) in self.labels(axis)  # hidden sizes
+        several = isinstance(value, list | tuple | range | np.ndarray) and not one
         values: list[Any] = list(value) if several else [value]
         if not values:
             raise UsageError(f"sel got no value of {axis}; give one or more")
@@ -313,6 +360,7 @@ class Results:
         if axis not in (*self.axes, "seed"):
             raise unknown("axis", axis, (*self.axes, "seed"))
         labels = self.labels(axis)
+        value = label(value) if isinstance(value, tuple) else value
         numeric = np.issubdtype(labels.dtype, np.number) and isinstance(
             value, int | float | np.number
         )
@@ -337,21 +385,6 @@ def larger_is_better(metric: str) -> bool:
 
 def _names(names: Names) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
-
-
-def _labelled(
-    interval: Callable[..., Interval],
-    confidence: float,
-    finished: xr.DataArray,
-    *arrays: xr.DataArray,
-) -> xr.Dataset:
-    """Apply an interval over the seed axis and put the remaining labels back."""
-    samples = [a.transpose(..., "seed") for a in arrays]
-    x = samples[0]
-    where = finished.broadcast_like(x).transpose(*x.dims).values
-    found = interval(*(a.values for a in samples), confidence=confidence, where=where)
-    template = x.isel(seed=0, drop=True)
-    return xr.Dataset({name: template.copy(data=v) for name, v in found._asdict().items()})
 
 
 def _where(found: xr.DataArray, coordinate: xr.DataArray) -> xr.DataArray:

@@ -19,8 +19,9 @@ import xarray as xr
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.models.model import Model
-from nnlab.sweeps.axes import CONFIG, WHOLE, whole, words
+from nnlab.sweeps.axes import CONFIG, WHOLE, whole
 from nnlab.sweeps.border import MARGIN, crowded
+from nnlab.sweeps.labels import words
 from nnlab.sweeps.results import Results, larger_is_better
 from nnlab.sweeps.sweep import Sweep
 
@@ -255,7 +256,8 @@ def search(
     if isinstance(keep, bool) or not isinstance(keep, Real) or not 0 < keep < 1:
         raise UsageError(f"keep is a share between 0 and 1, got {words(keep, 60)}; try 0.1")
     random, metric = np.random.default_rng(seed), ""
-    kept = None if out is None else Path(out)
+    Sweep(model, data, {CONFIG: extremes(space)}, **knobs)  # refuses what no draw may be
+    kept = None if out is None else own_directory(Path(out))
     spaces: list[Space] = []
     found: list[Results] = []
     judged_so_far: list[Trial] = []
@@ -280,6 +282,20 @@ def search(
     fresh = list(range(seeds, seeds + final_seeds))
     finalist = Sweep(model, data, {"seed": fresh}, **knobs, **order[0].knobs)
     return Search(metric, tuple(spaces), tuple(found), tuple(order), finalist, kept)
+
+
+def extremes(space: Space) -> list[dict[str, Any]]:
+    """Configs that have both ends of every range, and every choice of every list."""
+    columns = {k: [v.low, v.high] if isinstance(v, Range) else v for k, v in space.items()}
+    count = max(len(values) for values in columns.values())
+    return [{k: values[i % len(values)] for k, values in columns.items()} for i in range(count)]
+
+
+def own_directory(out: Path) -> Path:
+    """The directory of a new search, or of one to continue; UsageError for other people's."""
+    if out.is_dir() and any(out.iterdir()) and not (out / "stage1").exists():
+        raise UsageError(f"{out} is not empty and holds no search; choose a new directory")
+    return out
 
 
 def without_test(results: Results) -> Results:

@@ -14,8 +14,8 @@ from nnlab.models.mlp import Weights
 from nnlab.models.model import Settings
 from nnlab.models.pretraining import FROM_DATA
 from nnlab.sweeps.arrays import outputs_of
-from nnlab.sweeps.axes import words
 from nnlab.sweeps.build import asked, own, start_settings
+from nnlab.sweeps.labels import words
 from nnlab.sweeps.recipe import Recipe
 from nnlab.train.keys import Stream, root, stream
 from nnlab.types import AnyArray, PRNGKey, PyTree

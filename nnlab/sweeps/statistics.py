@@ -6,9 +6,11 @@ loss makes the mean infinite and the interval undefined (NaN).  One run has no s
 interval is undefined too, never zero.
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
@@ -102,3 +104,18 @@ def spacing(values: ArrayLike) -> Spacing:
         return abs((np.median(z) - z[0]) / (z[-1] - z[0]) - 0.5)
 
     return "log" if from_middle(np.log(x)) <= from_middle(x) + 1e-9 else "linear"
+
+
+def labelled(
+    interval: Callable[..., Interval],
+    confidence: float,
+    finished: xr.DataArray,
+    *arrays: xr.DataArray,
+) -> xr.Dataset:
+    """An interval over the seeds of labelled arrays, with the remaining labels."""
+    samples = [a.transpose(..., "seed") for a in arrays]
+    x = samples[0]
+    where = finished.broadcast_like(x).transpose(*x.dims).values
+    found = interval(*(a.values for a in samples), confidence=confidence, where=where)
+    template = x.isel(seed=0, drop=True)
+    return xr.Dataset({name: template.copy(data=v) for name, v in found._asdict().items()})

@@ -177,9 +177,10 @@ def read_description(directory: Path) -> dict[str, Any]:
     """What `sweep.json` says; raises UsageError if there is none or it is damaged."""
     path = directory / "sweep.json"
     if not path.exists():
-        raise UsageError(
-            f"{directory} holds no sweep (no sweep.json); give the --out directory of nnlab ablate"
-        )
+        one = "the --out directory of nnlab ablate"
+        if (directory / "stage1").exists():
+            one = f"a stage of the search in it: {directory / 'stage1'}"
+        raise UsageError(f"{directory} holds no sweep (no sweep.json); give {one}")
     try:
         description = json.loads(path.read_text())
         if missing := sorted(DESCRIBED - set(description)):
@@ -203,6 +204,13 @@ def refuse_other_sweep(
 ) -> None:
     """Raise UsageError with the first difference if a directory belongs to another sweep."""
     old, new = flat(found["sweep"]), flat(json.loads(json.dumps(wanted["sweep"])))
+    axes = [{name for name in sweep if name.startswith("axis ")} for sweep in (old, new)]
+    if differ := sorted(axes[0] ^ axes[1]):
+        name, where = differ[0].removeprefix("axis "), "there" if differ[0] in old else "here"
+        raise UsageError(
+            f"{directory} holds another sweep: {name} is an axis only {where}; "
+            "choose another directory"
+        )
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name) and name.startswith(FUNCTION):
             raise UsageError(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnlab import trees
@@ -15,11 +16,12 @@ from nnlab.lanes.planner import COPIES
 from nnlab.models.mlp import mlp
 from nnlab.models.model import Model, Problem
 from nnlab.sweeps.arrays import outputs_of, program_data
-from nnlab.sweeps.axes import DEFAULTS, check_value, read_axes, whole, words
+from nnlab.sweeps.axes import DEFAULTS, check_value, read_axes, whole
 from nnlab.sweeps.describe import as_begun, describe_sweep
 from nnlab.sweeps.execute import execute
 from nnlab.sweeps.grid import Grid, expand
 from nnlab.sweeps.group import Group, make_groups
+from nnlab.sweeps.labels import words
 from nnlab.sweeps.predict import Prediction, predict
 from nnlab.sweeps.progress import Watch, bar
 from nnlab.sweeps.record import read_record
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from nnlab.sweeps.results import Results
 
 MOST_LANES = 2**20
-TAKEN = ("epoch", "config", "diverged_at")
+TAKEN = ("epoch", "config", "diverged_at", "run")
 """Names in results that are nobody's measure."""
 
 
@@ -113,12 +115,21 @@ class Sweep:
                 f"label_smoothing changes nothing: {self.data.name} has no classes; leave it out"
             )
         self.given = tuple(fixed)
-        natural = "cross_entropy" if self.data.classes else "squared_error"
+        natural = {
+            "loss": "cross_entropy" if self.data.classes else "squared_error",
+            "batch_size": min(DEFAULTS["batch_size"], len(self.data.train.y)),
+        }
         defaults = {
-            name: check_value(name, v, self.model)
-            for name, v in {**DEFAULTS, "loss": natural}.items()
+            name: check_value(name, v, self.model) for name, v in {**DEFAULTS, **natural}.items()
         }
         self.knobs = defaults | {name: read[name][0] for name in fixed}
+
+    def __repr__(self) -> str:
+        """How many runs of what."""
+        sizes = [f"{len(values)} {name}" for name, values in self.axes.items()]
+        runs = prod(map(len, self.axes.values()))
+        model = words(self.model, 60)
+        return f"Sweep: {runs:,} runs = {' × '.join(sizes)} of {model} on {self.data.name}"
 
     @cached_property
     def grid(self) -> Grid:

@@ -1,0 +1,5 @@
+"""python -m nnlab: the command nnlab."""
+
+from nnlab.cli.app import main
+
+main()
