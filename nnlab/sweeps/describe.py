@@ -30,10 +30,9 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
     """The contents of `sweep.json`.
 
     "sweep" identifies it: a directory continues only the same sweep; "functions" tells apart what
-    has the same name. "chunks" is the plan it
-    keeps. "cells" maps each cell to the run it shares; null when every cell has its own. "recorded"
-    says what the axes of recorded arrays are. Raises UsageError for a recording whose name the
-    results need.
+    has the same name. "chunks" is the plan it keeps. "cells" maps each cell to the run it shares;
+    null when every cell has its own. "recorded" says what the axes of recorded arrays are. Raises
+    UsageError for a recording whose name the results need.
     """
     axes = {name: [label(value) for value in values] for name, values in sweep.axes.items()}
     varied = {*sweep.axes, *sweep.axes.get(CONFIG, [{}])[0]}
@@ -42,8 +41,8 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
     cells = sweep.grid.cells.ravel()
     own = np.array_equal(cells, np.arange(cells.size))
     described = variables(sweep.recording, groups, sweep.data)
-    for name in sorted(set(described) & {*varied, "seed", CONFIG, *LABELS}):
-        raise UsageError(f"record {name} has the name of an axis of the results; rename it")
+    if taken := sorted(set(described) & {*varied, "seed", CONFIG, *LABELS}):
+        raise UsageError(f"record {taken[0]} has the name of an axis of the results; rename it")
     recorded = {name: variable._asdict() for name, variable in described.items()}
     return {
         "format": FORMAT,

@@ -102,9 +102,9 @@ class Sweep:
         if both:
             raise UsageError(f"{both[0]} is both an axis and fixed; give it once")
         measured = self.model.measures if isinstance(self.model, Problem) else ()
-        for name in sorted(set(measured) & {*axes, *knobs, *DEFAULTS, *TAKEN}):
+        if taken := sorted(set(measured) & {*axes, *knobs, *DEFAULTS, *TAKEN}):
             raise UsageError(
-                f"{name} is a knob or an axis, and a measure of the model; rename the measure"
+                f"{taken[0]} is a knob or an axis, and a measure of the model; rename the measure"
             )
         fixed = {name: [value] for name, value in knobs.items()}
         read = read_axes(self.model, axes | fixed)
