@@ -172,7 +172,7 @@ def test_words_along_x_stand_side_by_side_with_bars(sweep):
     fig = plot(sweep, "init", "val_accuracy", hue="optimizer", col="activation")
     assert len(fig.axes) == 3
     ax = fig.axes[0]
-    assert [t.get_text() for t in ax.get_xticklabels()] == AXES["init"]
+    assert [t.get_text().replace("\n", "") for t in ax.get_xticklabels()] == AXES["init"]
     places = np.array([c.lines[0].get_xdata() for c in ax.containers])
     assert len(np.unique(places)) == 9
     np.testing.assert_array_equal(places.round(), [[0, 1, 2]] * 3)

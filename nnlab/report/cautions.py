@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnlab.report.select import varied
+from nnlab.report.select import most_seeds, varied
 from nnlab.report.style import text, words
 from nnlab.report.table import leaders
 from nnlab.sweeps.draws import over_draws
@@ -55,7 +55,7 @@ def _most_often(results: Results) -> str:
 
 
 def _seeds(results: Results) -> str:
-    n = results.dataset.sizes["seed"]
+    n, _ = most_seeds(results)
     if n == 1:
         return "One seed only: nothing here has an interval, and small differences are chance."
     if n == 2:

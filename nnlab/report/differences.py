@@ -7,6 +7,7 @@ import pandas as pd
 
 from nnlab.errors import UsageError
 from nnlab.report import drawing, style
+from nnlab.report.select import needs_results, tuned_before, unfinished
 from nnlab.report.style import texts, words
 from nnlab.report.table import shown_metric
 from nnlab.sweeps.results import Results, larger_is_better
@@ -28,6 +29,7 @@ def against(
     Columns: the axis, the knobs along it, the metric, `difference`, `low`, `high` (paired by seed),
     `verdict`: better, worse, not separated, or reference.
     """
+    needs_results(results)
     if results.axes != (axis,):
         raise UsageError(
             f"a comparison needs {axis} as the only axis, got {', '.join(results.axes)}; "
@@ -58,6 +60,7 @@ def differences(
     Accuracies are in percentage points. A dot that is much worse is drawn at the frame's edge, with
     its number.
     """
+    needs_results(results)
     metric = metric or shown_metric(results)
     table = against(results, axis, reference, metric, confidence)
     left_out = len(table) - MOST_ROWS
@@ -85,8 +88,9 @@ def differences(
     ax.grid(axis="y", visible=False)
     _legend(fig, list(table["verdict"]))
     rest = f"The best {MOST_ROWS}; {left_out} more are left out." if left_out > 0 else ""
-    paired = "Paired by seed."
-    drawing.small_print(fig, [drawing.interval_note(results, confidence), paired, rest])
+    notes = [unfinished(results), tuned_before(results, "row")]
+    notes += [drawing.interval_note(results, confidence), "Paired by seed.", rest]
+    drawing.small_print(fig, notes)
     return fig
 
 

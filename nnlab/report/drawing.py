@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from nnlab.report import style
-from nnlab.report.select import config_label
-from nnlab.report.style import capital, text, texts, words
+from nnlab.report import labels, style
+from nnlab.report.select import most_seeds, names
+from nnlab.report.style import capital, text, words
 from nnlab.sweeps.results import Results
 
 if TYPE_CHECKING:
@@ -40,17 +40,11 @@ class Panel(NamedTuple):
 
 def looks(results: Results, hue: str | None) -> dict[str, dict[str, Any]]:
     """Label -> colour, marker and line of each hue: told apart without colour too."""
-    values = list(results.labels(hue)) if hue else [""]
-    if hue == "config":
-        labels = [config_label(results, i) for i in range(len(values))]
-        if len(set(labels)) < len(labels):  # configs that read alike
-            labels = [f"{name} ({place})" for name, place in zip(labels, values, strict=True)]
-        values = labels
-    else:
-        labels = texts(values)
+    said = names(results, hue) if hue else [""]
+    values = said if hue in (None, "config") else list(results.labels(hue))
     return {
         label: {"color": colour, "marker": style.MARKERS[i % 7], "linestyle": style.LINES[i % 7]}
-        for i, (label, colour) in enumerate(zip(labels, style.colours(values), strict=True))
+        for i, (label, colour) in enumerate(zip(said, style.colours(values), strict=True))
     }
 
 
@@ -148,23 +142,28 @@ def dots(ax: "Axes", s: Series) -> None:
 
 
 def crosses_above(fig: "Figure", made: Sequence[Panel]) -> str:
-    """Mark where seeds diverged above each panel, a row per series; what the legend says of it."""
+    """Mark where seeds diverged above each panel; what the legend says of it.
+
+    A series that is marked in any panel has its row in all of them.
+    """
     from matplotlib.transforms import ScaledTranslation
 
-    crossed = cut = False
-    for ax, series in made:
-        roof, row = ax.get_ylim()[1], 0
-        for s in series:
-            above = s.mean > roof
-            lost = s.diverged | above
-            if lost.any():
-                up = ScaledTranslation(0, (8 + ROW * row) / 72, fig.dpi_scale_trans)
-                place = {"transform": ax.get_xaxis_transform() + up, "clip_on": False}
-                ax.plot(s.at[lost], np.ones(lost.sum()), color=s.look["color"], **place, **CROSS)
-                crossed, cut, row = True, cut or bool((above & np.isfinite(s.mean)).any()), row + 1
+    roof, rows, cut = made[0].ax.get_ylim()[1], 0, False
+    for alike in zip(*(series for _, series in made), strict=True):  # of one look, panel by panel
+        lost = [s.diverged | (s.mean > roof) for s in alike]
+        if not any(where.any() for where in lost):
+            continue
+        up = ScaledTranslation(0, (8 + ROW * rows) / 72, fig.dpi_scale_trans)
+        for (ax, _), s, where in zip(made, alike, lost, strict=True):
+            place = {"transform": ax.get_xaxis_transform() + up, "clip_on": False}
+            if where.any():
+                ax.plot(s.at[where], np.ones(where.sum()), color=s.look["color"], **place, **CROSS)
+            cut = cut or bool((np.isfinite(s.mean) & (s.mean > roof)).any())
+        rows += 1
+    for ax, _ in made:
         if ax.get_title(loc="left"):
-            ax.set_title(ax.get_title(loc="left"), loc="left", pad=8 + ROW * row)
-    return ("a seed diverged" + ",\nor above the frame" * cut) * crossed
+            ax.set_title(ax.get_title(loc="left"), loc="left", pad=8 + ROW * rows)
+    return ("a seed diverged" + ",\nor above the frame" * cut) * bool(rows)
 
 
 def cross_at_end(ax: "Axes", s: Series, row: int) -> str:
@@ -190,8 +189,7 @@ def legend(fig: "Figure", results: Results, hue: str | None, crossed: str) -> No
 
     handles: list[Line2D] = []
     for label, look in looks(results, hue).items() if hue else ():
-        broken = textwrap.fill(label, 26, max_lines=4, placeholder=" …")
-        handles.append(Line2D([], [], label=broken, **look))
+        handles.append(Line2D([], [], label=entry(label), **look))
     if crossed:
         handles.append(Line2D([], [], color="#555555", label=crossed, **CROSS))
     title = {"title": words(hue), "alignment": "left"} if hue else {}
@@ -199,28 +197,24 @@ def legend(fig: "Figure", results: Results, hue: str | None, crossed: str) -> No
         fig.legend(handles=handles, handlelength=3.2, loc="outside right upper", **title)
 
 
-def words_along(made: Sequence[Panel], labels: list[str]) -> None:
-    """Words as tick labels along x, turned where they would touch."""
+def entry(label: str) -> str:
+    """A legend's entry, broken where it is long."""
+    return textwrap.fill(label, 26, max_lines=4, placeholder=" …")
+
+
+def words_along(made: Sequence[Panel], said: Sequence[str], key: str) -> str:
+    """Words at 0, 1, 2, … along x; the key, where there is room for numbers only."""
     for ax, _ in made:
-        ax.set_xticks(range(len(labels)), labels)
-        ax.set_xlim(-0.6, len(labels) - 0.4)
-        turn_if_crowded(ax, labels, 80 // min(len(made), 3))
-
-
-def turn_if_crowded(ax: "Axes", labels: list[str], room: int) -> None:
-    """Turn the x tick labels where, side by side, they would fill `room` characters."""
-    if max(map(len, labels)) * len(labels) > room:
-        for label in ax.get_xticklabels():
-            label.set(rotation=30, ha="right", rotation_mode="anchor")
+        ax.set_xlim(-0.6, len(said) - 0.4)
+    return labels.words_along_x([ax for ax, _ in made], said, key)
 
 
 def interval_note(results: Results, confidence: float) -> str:
     """What the bands and bars are."""
-    n = results.dataset.sizes["seed"]
-    if n == 1:
-        return "One seed: no intervals."
-    up_to = "" if bool(results.finished.all()) else "up to "
-    return f"{up_to}{n} seeds, {100 * confidence:g} % intervals."
+    n, same = most_seeds(results)
+    if n < 2:
+        return "One seed: no intervals." if n else "No run is finished."
+    return f"{'' if same else 'up to '}{n} seeds, {100 * confidence:g} % intervals."
 
 
 def small_print(fig: "Figure", notes: Sequence[str]) -> None:

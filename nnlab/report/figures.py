@@ -11,15 +11,26 @@ import numpy as np
 import xarray as xr
 
 from nnlab.errors import UsageError, unknown
-from nnlab.report import drawing, style
+from nnlab.report import drawing, labels, style
 from nnlab.report.scatter import scatter
-from nnlab.report.select import MOST_CELLS, MOST_PANELS, config_label, most_hues, reduce
-from nnlab.report.style import capital, texts, words
+from nnlab.report.select import (
+    MOST_CELLS,
+    MOST_PANELS,
+    key,
+    most_hues,
+    names,
+    needs_results,
+    reduce,
+)
+from nnlab.report.style import capital, words
 from nnlab.sweeps.results import Results, larger_is_better
 from nnlab.sweeps.statistics import t_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+MOST = 10.0
+"""Times the least loss: there the colours of a heat map end, if others are not much worse."""
 
 
 @style.styled
@@ -36,6 +47,7 @@ def plot(
     Numbers along x make lines, on a log scale where they are spaced like that; words make dots.
     A cross marks a place where a seed diverged, or whose mean loss lies above the frame.
     """
+    needs_results(results)
     y = y or results.headline
     results[y]
     _check(results, x, hue, col)
@@ -45,29 +57,28 @@ def plot(
         results, notes = reduce(results, y, [(axis, 10**6) for axis in _along(results, x)])
         return scatter(results, x, y, hue, notes)
     numeric = style.is_numeric(results.labels(x)) and x != "config"
-    room = 10**6 if numeric else 2 * MOST_CELLS
+    room = 10**6 if numeric else MOST_CELLS if col else 2 * MOST_CELLS
     shown = [(x, room), (hue, most_hues(results, hue, col)), (col, MOST_PANELS)]
     results, notes = reduce(results, y, shown)
-    labels = results.labels(x)
-    if x == "config":
-        labels = np.array([config_label(results, i) for i in range(len(labels))])
-    table = results.mean(y, confidence=confidence)
+    at = results.labels(x) if numeric else np.array(names(results, x))
+    table, floor = _floored(results.mean(y, confidence=confidence), y)
     table["diverged"] = results.diverged.any("seed")
 
     fig = style.figure(drawing.title(y, x, col))
-    panels = drawing.panels(fig, results, table, labels, hue, col)
+    panels = drawing.panels(fig, results, table, at, hue, col)
     for ax, series in panels:
         for s in series:
             (drawing.line if numeric else drawing.dots)(ax, s)
     for ax, _ in panels:  # they share the scale, so all are drawn before it is fixed
         style.y_scale(ax, y, table["mean"].values)
     if numeric:
-        style.x_scale(panels[0].ax, labels)
-    else:
-        drawing.words_along(panels, texts(labels))
+        style.x_scale(panels[0].ax, at)
     drawing.label_outer(fig, panels, words(x), words(y))
     drawing.legend(fig, results, hue, drawing.crosses_above(fig, panels))
-    drawing.small_print(fig, [*notes, drawing.interval_note(results, confidence)])
+    words_key = "" if numeric else drawing.words_along(panels, names(results, x), key(results, x))
+    if numeric:
+        labels.thin_out(panels[0].ax)
+    drawing.small_print(fig, [words_key, *notes, floor, drawing.interval_note(results, confidence)])
     return fig
 
 
@@ -94,13 +105,14 @@ def learning_curves(
     most_panels: int = MOST_PANELS,
 ) -> "Figure":
     """A metric against the epoch, with its interval over seeds as a band; panels by col."""
+    needs_results(results)
     metric = metric or results.headline
     if "epoch" not in results[metric].dims:
         raise UsageError(f"{metric} has no history; choose a metric that is measured every epoch")
     _check(results, "epoch", hue, col)
     shown = [(hue, most_hues(results, hue, col)), (col, most_panels)]
     results, notes = reduce(results, metric, shown, each="curve")
-    table = results.mean(metric, confidence=confidence, epoch="all")
+    table, floor = _floored(results.mean(metric, confidence=confidence, epoch="all"), metric)
     table["diverged"] = xr.zeros_like(table["mean"], dtype=bool)
 
     fig = style.figure(drawing.title(metric, "epoch", col))
@@ -116,7 +128,7 @@ def learning_curves(
     style.epochs_along(panels[0].ax, results.labels("epoch"))
     drawing.label_outer(fig, panels, "epoch", words(metric))
     drawing.legend(fig, results, hue, crossed)
-    drawing.small_print(fig, [*notes, drawing.interval_note(results, confidence)])
+    drawing.small_print(fig, [*notes, floor, drawing.interval_note(results, confidence)])
     return fig
 
 
@@ -125,6 +137,7 @@ def heatmap(
     results: Results, x: str, y: str, metric: str | None = None, confidence: float = 0.95
 ) -> "Figure":
     """The metric for every pair of two axes, all other axes at their best, with half-intervals."""
+    needs_results(results)
     metric = metric or results.headline
     for name in (x, y):
         if name not in results.axes:
@@ -134,28 +147,31 @@ def heatmap(
     results, notes = reduce(results, metric, [(x, MOST_CELLS), (y, MOST_CELLS)], each="cell")
     table = results.mean(metric, confidence=confidence).transpose(y, x)
     mean = table["mean"].values
+    coloured, floor = style.floored(mean, metric)
+    floor = floor.replace("drawn at", "coloured as")
     half = _half_intervals(results, metric, confidence).transpose(y, x).values
 
     fig = style.figure(f"{capital(words(metric))} by {words(y)} and {words(x)}")
     ax = fig.subplots()
-    image = ax.imshow(np.ma.masked_invalid(mean), aspect="auto", **_colouring(mean, metric))
+    look, end = _colouring(coloured, metric)
+    image = ax.imshow(np.ma.masked_invalid(coloured), aspect="auto", **look)
     for (row, column), value in np.ndenumerate(mean):
-        ink = style.ink_on(image.cmap(image.norm(value)) if np.isfinite(value) else style.MISSING)
+        shade = coloured[row, column]
+        ink = style.ink_on(image.cmap(image.norm(shade)) if np.isfinite(shade) else style.MISSING)
         cell, margin = style.number(value, metric).removesuffix(" %"), float(half[row, column])
         if np.isfinite(margin):
             cell += "\n±" + style.number(margin, metric, digits=2).removesuffix(" %")
-        size = 14 if max(mean.shape) <= 9 else 11
-        ax.text(column, row, cell, ha="center", va="center", color=ink, fontsize=size)
-    for axis, name in ((ax.xaxis, x), (ax.yaxis, y)):
-        axis.set_ticks(range(results.dataset.sizes[name]), texts(results.labels(name)))
-        axis.set_label_text(words(name))
-    drawing.turn_if_crowded(ax, texts(results.labels(x)), 84)
+        ax.text(column, row, cell, ha="center", va="center", color=ink)
+    ax.set(xlabel=words(x), ylabel=words(y))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.grid(visible=False)
-    _colour_bar(fig, image, mean, metric)
-    unit = "Cells in percent." if style.in_percent(metric) else ""
-    drawing.small_print(fig, [*notes, unit, drawing.interval_note(results, confidence)])
+    _colour_bar(fig, image, metric, end)
+    notes.append(labels.words_along_y(ax, names(results, y), key(results, y)))
+    notes.append(labels.words_along_x([ax], names(results, x), key(results, x)))
+    notes.append("Cells in percent." if style.in_percent(metric) else floor)
+    drawing.small_print(fig, [*notes, end, drawing.interval_note(results, confidence)])
+    labels.fit_cells(ax)
     return fig
 
 
@@ -190,24 +206,48 @@ def _check(results: Results, x: str, hue: str | None, col: str | None) -> None:
         raise UsageError(f"x, hue and col must be different axes, got {', '.join(used)}")
 
 
-def _colouring(mean: np.ndarray, metric: str) -> dict[str, Any]:
-    """Bright is good; losses over more than a decade are coloured by their logarithm."""
+def _floored(table: xr.Dataset, metric: str) -> tuple[xr.Dataset, str]:
+    """Means and intervals as a log scale can show them, and what to say of it."""
+    mean, said = style.floored(table["mean"].values, metric)
+    table = table.copy()
+    for end in ("mean", "low", "high") if said else ():
+        table[end] = table[end].clip(min=np.nanmin(mean))
+    return table, said
+
+
+def _colouring(mean: np.ndarray, metric: str) -> tuple[dict[str, Any], str]:
+    """Bright is good; losses over more than a decade are coloured by their logarithm.
+
+    Where a loss explodes the colours end, so that differences near the best can be seen: at MOST
+    times the least loss, or at 3 times the median where that is more. Said is where they end.
+    """
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm, Normalize
 
     seen = mean[np.isfinite(mean)] if np.isfinite(mean).any() else np.array([0.0, 1.0])
     low, high = float(seen.min()), float(seen.max())
-    log = not style.in_percent(metric) and low > 0 and high > 10 * low
+    end = high if style.in_percent(metric) else _end(seen)
+    log = not style.in_percent(metric) and low > 0 and end >= MOST * low
     name = style.MAP if larger_is_better(metric) else f"{style.MAP}_r"
     cmap = colormaps[name].with_extremes(bad=style.MISSING)
-    return {"cmap": cmap, "norm": LogNorm(low, high) if log else Normalize(low, high)}
+    look = {"cmap": cmap, "norm": LogNorm(low, end) if log else Normalize(low, end)}
+    return look, f"Colours end at {end:.3g}." if end < high else ""
 
 
-def _colour_bar(fig: "Figure", image: Any, mean: np.ndarray, metric: str) -> None:
-    bar = fig.colorbar(image, ax=fig.axes[0], label=words(metric), fraction=0.04, pad=0.02)
+def _end(seen: np.ndarray) -> float:
+    """The largest loss with a colour of its own."""
+    low, middle, high = float(seen.min()), float(np.median(seen)), float(seen.max())
+    if low > 0:
+        return min(high, max(MOST * low, 3 * middle))
+    return min(high, low + MOST * (middle - low)) if middle > low else high
+
+
+def _colour_bar(fig: "Figure", image: Any, metric: str, end: str) -> None:
+    look = {"fraction": 0.04, "pad": 0.02, "extend": "max" if end else "neither"}
+    bar = fig.colorbar(image, ax=fig.axes[0], label=words(metric), **look)
     bar.outline.set_visible(False)
-    seen = mean[np.isfinite(mean)]
+    low, high = image.norm.vmin, image.norm.vmax
     if style.in_percent(metric):
         style.percent(bar.ax.yaxis)
-    elif seen.size and seen.min() > 0 and seen.max() > 10 * seen.min():
-        style.log_ticks(bar.ax.yaxis, seen.max() / seen.min())
+    elif low > 0 and high >= MOST * low:
+        style.log_ticks(bar.ax.yaxis, high / low)

@@ -7,6 +7,7 @@ import xarray as xr
 
 from nnlab.errors import UsageError
 from nnlab.report import drawing, style
+from nnlab.report.select import needs_results
 from nnlab.report.style import text, words
 from nnlab.sweeps.results import Results
 
@@ -32,6 +33,7 @@ def layer_histograms(
     activations show beside its many zeros; each layer has its own scale. Panels of a column share
     the values along x. Needs a sweep with record="layers".  Source: Tukey (1977), for the root.
     """
+    needs_results(results)
     counts = histograms(results, row, col, epoch)
     rows, columns = results.labels(row), results.labels(col)
     when = "at the start" if epoch == 0 else f"after epoch {epoch}"

@@ -59,13 +59,15 @@ def loss_map(
     from matplotlib.colors import LogNorm
 
     loss = loss.isel(optimizer=np.argsort(loss.min("learning_rate").values, kind="stable"))
+    shown, floor = style.floored(loss.values, "loss")
+    loss = loss.copy(data=shown)
     least = float(loss.where(np.isfinite(loss)).min())
     fig = style.figure(title)
     look = {"cmap": "cividis_r", "norm": LogNorm(least, most * least)}
     image, axes = halves(fig, loss, ~np.isfinite(loss.values), look)
     bar = fig.colorbar(image, ax=axes, label=label, extend="max", fraction=0.04, pad=0.01)
     style.log_ticks(bar.ax.yaxis, most)
-    drawing.small_print(fig, [*notes, "Crosses: diverged."])
+    drawing.small_print(fig, [*notes, floor, "Crosses: diverged."])
     return fig
 
 

@@ -1,7 +1,6 @@
 """One readable page for a sweep: the answer, the reasons to doubt it, tables, figures, settings."""
 
 import base64
-import json
 from collections.abc import Iterator, Mapping
 from html import escape
 from io import BytesIO
@@ -13,7 +12,14 @@ import pandas as pd
 from nnlab.files import writing_into
 from nnlab.report import figures, table
 from nnlab.report.cautions import cautions
-from nnlab.report.select import MOST_PANELS, varied
+from nnlab.report.folder import MARK, refuse_foreign
+from nnlab.report.select import (
+    MOST_PANELS,
+    along_configs,
+    needs_results,
+    settings,
+    varied,
+)
 from nnlab.report.style import in_percent, is_numeric, text, texts, words
 from nnlab.sweeps.draws import over_draws
 from nnlab.sweeps.results import Results
@@ -22,17 +28,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROWS = 20
+LISTED = 6
+"""Numbers that random configs set are listed up to here; of more the ends are said."""
 SPOKEN = ("title", "description", "sweep")
+TOLD = ("axes", "functions")
+"""Of a sweep's settings, what the page says elsewhere, and what only a program reads."""
 
 
 def write(results: Results, directory: str | Path) -> Path:
     """Write index.html (figures inside), the figures as PNG, table.csv and results.nc.
 
-    Returns the path of index.html.  UsageError if the folder cannot be written.
+    Returns the path of index.html.  UsageError if the folder cannot be written, or holds files and
+    nothing that nnlab made.
     """
+    needs_results(results)
     directory = Path(directory)
     with writing_into(directory):
+        refuse_foreign(directory)
         directory.mkdir(parents=True, exist_ok=True)
+        results.save(directory / "results.nc")  # first: it says whose folder this is
         pictures = {}
         shown = over_draws(results)
         for name, caption, drawn in _figures(shown):
@@ -41,48 +55,41 @@ def write(results: Results, directory: str | Path) -> Path:
             pictures[name] = (caption, buffer.getvalue())
             (directory / f"{name}.png").write_bytes(buffer.getvalue())
         table.configs(results).to_csv(directory / "table.csv", index=False)
-        results.save(directory / "results.nc")
         page = directory / "index.html"
         page.write_text(_html(shown, pictures), encoding="utf-8")
     return page
 
 
 def _figures(results: Results) -> Iterator[tuple[str, str, "Figure"]]:
-    """The figures that fit the axes: name, caption, figure."""
+    """The figures that fit what was swept: name, caption, figure."""
     if not bool(results.finished.any()):
         return
+    yield from _knob_figures(results)
+    yield from _axis_figures(results, [a for a in varied(results) if a != "config"])
+
+
+def _axis_figures(results: Results, axes: list[str]) -> Iterator[tuple[str, str, "Figure"]]:
+    """Responses to numbers, or words side by side; curves; maps of pairs."""
     metric = results.headline
-    if "config" in results.axes:
-        yield from _search_figures(results)
-        return
-    axes = varied(results)
     numbers = sorted((a for a in axes if is_numeric(results.labels(a))), key=_by_interest)
     others = sorted((a for a in axes if a not in numbers), key=_by_interest)
     hue, col = (*others[:2], None, None)[:2]
     if col and results.dataset.sizes[col] > MOST_PANELS:
         col = None
     for x in numbers[:2]:
-        yield (
-            f"response_{x}",
-            f"Response to the {words(x)}",
-            figures.plot(results, x, metric, hue, col),
-        )
+        drawn = figures.plot(results, x, metric, hue, col)
+        yield f"response_{x}", f"Response to the {words(x)}", drawn
     if others and not numbers:
-        yield "comparison", f"By {words(others[0])}", figures.plot(results, others[0], metric, col)
+        drawn = figures.plot(results, others[0], metric, hue=col)
+        yield "comparison", f"By {words(others[0])}", drawn
     if "epoch" in results[metric].dims and results.dataset.sizes["epoch"] > 1:
-        lines = hue or (numbers[0] if numbers else None)
+        lines = "config" if "config" in results.axes else hue or (*numbers, None)[0]
         for y in (m for m in dict.fromkeys((metric, "train_loss")) if m in results.metrics):
-            yield (
-                f"curves_{y}",
-                f"Learning curves: {words(y)}",
-                figures.learning_curves(results, y, lines),
-            )
+            drawn = figures.learning_curves(results, y, lines)
+            yield f"curves_{y}", f"Learning curves: {words(y)}", drawn
     for row, column in _pairs([*others, *numbers]):
-        yield (
-            f"map_{row}_{column}",
-            f"By {words(row)} and {words(column)}",
-            figures.heatmap(results, column, row),
-        )
+        caption = f"By {words(row)} and {words(column)}"
+        yield f"map_{row}_{column}", caption, figures.heatmap(results, column, row)
 
 
 def _pairs(axes: list[str]) -> list[tuple[str, str]]:
@@ -91,22 +98,16 @@ def _pairs(axes: list[str]) -> list[tuple[str, str]]:
     return list(dict.fromkeys([*asked, (axes[0], axes[1])])) if len(axes) > 1 else []
 
 
-def _search_figures(results: Results) -> Iterator[tuple[str, str, "Figure"]]:
-    metric = results.headline
+def _knob_figures(results: Results) -> Iterator[tuple[str, str, "Figure"]]:
+    """Every config over each of the knobs that configs set."""
     knobs = sorted(
-        results.knobs, key=lambda k: (not is_numeric(results.labels(k)), *_by_interest(k))
+        along_configs(results), key=lambda k: (not is_numeric(results.labels(k)), *_by_interest(k))
     )
     named = [k for k in reversed(knobs) if not is_numeric(results.labels(k))]
     for knob in knobs[:3]:
         hue = next((k for k in (*named, *knobs) if k != knob), None)
-        yield (
-            f"knob_{knob}",
-            f"Every config by {words(knob)}",
-            figures.plot(results, knob, metric, hue),
-        )
-    if "epoch" in results[metric].dims and results.dataset.sizes["epoch"] > 1:
-        caption = f"Learning curves of the best configs: {words(metric)}"
-        yield f"curves_{metric}", caption, figures.learning_curves(results, metric, "config")
+        drawn = figures.plot(results, knob, results.headline, hue)
+        yield f"knob_{knob}", f"Every config by {words(knob)}", drawn
 
 
 def _by_interest(axis: str) -> tuple[int, str]:
@@ -134,13 +135,14 @@ def _html(results: Results, pictures: Mapping[str, tuple[str, bytes]]) -> str:
         "<h2>Figures</h2>" * bool(pictures),
         *(_picture(name, *picture) for name, picture in pictures.items()),
         "<h2>Settings</h2>",
-        _settings(attrs),
+        _settings(results),
         "<h2>How to read this</h2>",
         f"<p>{_READING}</p>",
     ]
     body = "\n".join(part for part in parts if part)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
+{MARK}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title><style>{_CSS}</style></head>
 <body><main>
@@ -166,20 +168,24 @@ def _best(results: Results) -> Iterator[str]:
 
 def _axes_table(results: Results) -> str:
     rows = []
+    drawn = along_configs(results)
     for knob in results.knobs:
         labels = results.labels(knob)
-        if "config" in results.axes and is_numeric(labels):
+        if knob in drawn and is_numeric(labels) and len(set(labels.tolist())) > LISTED:
             values = f"{text(labels.min())} to {text(labels.max())}"
         else:
             values = ", ".join(texts(dict.fromkeys(labels.tolist())))
         rows.append((words(knob), values))
     sizes = results.dataset.sizes
     if "config" in results.axes:
-        rows.append(("configs", f"{sizes['config']:,}, drawn at random"))
+        rows.append(("configs", f"{sizes['config']:,}"))
     rows.append(("seeds", text(sizes["seed"])))
     if "epoch" in sizes:
         rows.append(("epochs", text(sizes["epoch"])))
     rows.append(("runs", f"{results.finished.size:,}"))
+    missing, whole = int((~results.finished).sum()), results.finished.size
+    if missing:
+        rows.append(("unfinished", f"{missing:,} of {whole:,} runs"))
     return _two_columns(rows)
 
 
@@ -204,7 +210,8 @@ def _ranking(results: Results, axis: str) -> str:
     Differences of accuracies are in percentage points.
     """
     rows, metric = table.ranking(results, axis), table.shown_metric(results)
-    others = [a for a in varied(results) if a != axis]
+    fixed = {k for k in results.knobs if len(set(results.labels(k).tolist())) == 1}
+    others = [k for k in results.knobs if k in rows and k != axis and k not in fixed]
     unit = " (points)" if in_percent(metric) else ""
     head = [words(axis), words(metric), f"difference to the best{unit}", *map(words, others)]
     body = []
@@ -218,17 +225,21 @@ def _ranking(results: Results, axis: str) -> str:
     return f"<h3>By {escape(words(axis))}, all else at its best for each</h3>{_table(head, body)}"
 
 
-def _settings(attrs: Mapping[str, Any]) -> str:
-    rows = [(words(str(k)), text(v)) for k, v in attrs.items() if k not in SPOKEN]
-    try:
-        fixed = json.loads(attrs.get("sweep", "{}"))
-    except (TypeError, ValueError):
-        fixed = {"sweep": attrs["sweep"]}
-    if isinstance(fixed, dict):
-        rows += [
-            (words(str(k)), v if isinstance(v, str) else json.dumps(v)) for k, v in fixed.items()
-        ]
-    return _two_columns(rows)
+def _settings(results: Results) -> str:
+    """What was fixed, and with what it was made: each thing once, in words."""
+    swept = {k: v for k, v in settings(results).items() if k not in TOLD}
+    made = {k: v for k, v in results.dataset.attrs.items() if k not in SPOKEN}
+    rows = {words(str(k)): _in_words(v) for k, v in (swept | made).items()}
+    return _two_columns(list(rows.items()))
+
+
+def _in_words(value: Any) -> str:
+    """A value of a settings file: lists with commas, tables as names and values."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{words(str(k))} {_in_words(v)}" for k, v in value.items()) or "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_words, value)) or "–"
+    return text(value, 6)
 
 
 def _picture(name: str, caption: str, png: bytes) -> str:

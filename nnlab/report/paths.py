@@ -81,10 +81,10 @@ def landscape(ax: "Axes", surface: Surface) -> None:
     gap = np.asarray(jax.vmap(jax.vmap(surface.loss))(grid)) - surface.least
     low, high = np.quantile(gap, [0.002, 1.0])
     levels = np.geomspace(low, high, 14)
-    ax.contour(x, y, gap, levels=np.unique(levels), colors=CONTOUR, linewidths=0.9)
+    ax.contour(x, y, gap, levels=np.unique(levels), colors=CONTOUR, linewidths=0.9, zorder=1)
     ax.grid(visible=False)
     ax.set(xlim=(left, right), ylim=(bottom, top))
-    ax.plot(*zip(*surface.minima, strict=True), "*", color="black", markersize=14, zorder=1)
+    ax.plot(*zip(*surface.minima, strict=True), "*", color="black", markersize=14, zorder=1.5)
     ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 2, "markersize": 11}
     ax.plot(*surface.start, "o", color="black", zorder=4, **ring)
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnlab.report import drawing, style
-from nnlab.report.select import MOST_HUES
-from nnlab.report.style import text, words
+from nnlab.report import drawing, labels, style
+from nnlab.report.select import MOST_HUES, most_seeds
+from nnlab.report.style import words
 from nnlab.sweeps.results import Results
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ def scatter(
     results: Results, x: str, y: str, hue: str | None, notes: Sequence[str] = ()
 ) -> "Figure":
     """One dot per config, the mean over seeds; hue colours it by a second knob."""
-    values, mean = results.labels(x), results.mean(y)["mean"].values
+    values = results.labels(x)
+    mean, floor = style.floored(results.mean(y)["mean"].values, y)
     fig = style.figure(drawing.title(y, x, None))
     ax = fig.subplots()
-    panel = drawing.Panel(ax, [])
+    panel, named = drawing.Panel(ax, []), np.array([])
     if style.is_numeric(values):
         at = values
         style.x_scale(ax, values)
     else:
-        names, at = np.unique(values.astype(str), return_inverse=True)
-        drawing.words_along([panel], list(names))
+        named, at = np.unique(values.astype(str), return_inverse=True)
     if hue is None:
         ax.scatter(at, mean, color=style.PALETTE[0], **DOT)
     elif style.is_numeric(results.labels(hue)):
@@ -44,9 +44,13 @@ def scatter(
         place = {"transform": ax.get_xaxis_transform(), "clip_on": False, "color": "#555555"}
         ax.plot(at[lost], np.full(lost.sum(), 1.03), **place, **drawing.CROSS)
     crossed = "Crosses: a seed diverged, or the loss lies above the frame." * bool(lost.any())
-    n = results.dataset.sizes["seed"]
-    seeds = f", the mean over {n} seeds" if n > 1 else ", one seed"
-    drawing.small_print(fig, [*notes, f"One dot per config{seeds}.", crossed])
+    n, same = most_seeds(results)
+    seeds = f", the mean over {'' if same else 'up to '}{n} seeds" if n > 1 else ", one seed"
+    said = named.tolist()
+    key = drawing.words_along([panel], said, labels.key_of(words(x), said)) if said else ""
+    if not said:
+        labels.thin_out(ax)
+    drawing.small_print(fig, [key, *notes, f"One dot per config{seeds}.", floor, crossed])
     return fig
 
 
@@ -76,5 +80,7 @@ def _by_word(ax: "Axes", at: np.ndarray, mean: np.ndarray, hue: str, z: np.ndarr
         )
     for name, colour, marker in groups:
         here = z.astype(str) == name
-        ax.scatter(at[here], mean[here], color=colour, marker=marker, label=text(name), **DOT)
+        ax.scatter(
+            at[here], mean[here], color=colour, marker=marker, label=drawing.entry(name), **DOT
+        )
     ax.figure.legend(title=words(hue), loc="outside right upper", alignment="left")

@@ -1,5 +1,6 @@
 """A random search as figures and a table: its best trials, their curves, each knob's trials."""
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from nnlab.files import writing_into
-from nnlab.report import drawing, style
+from nnlab.report import drawing, labels, style
+from nnlab.report.folder import refusal, refuse_foreign
 from nnlab.report.style import text, words
 from nnlab.sweeps.axes import label
 from nnlab.sweeps.search import Range, Search, Trial
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_KNOBS = 6
+TRIALS = "trials.csv"
 STAGE_MARKERS = ("o", "D", "^", "s")
 
 
@@ -34,7 +37,9 @@ def best_trials(search: Search, most: int | None = None) -> pd.DataFrame:
 def trial_curves(search: Search, most: int = 20) -> "Figure":
     """The metric of the best trials against the epoch, coloured by the first range's knob."""
     found = list(search.trials[:most])
-    curves = [_curve(search, trial) for trial in found]
+    own = [_curve(search, trial) for trial in found]
+    every, floor = style.floored(np.concatenate(own), search.metric)
+    curves = np.split(every, np.cumsum([len(curve) for curve in own])[:-1])
     fig = style.figure(
         f"{style.capital(words(search.metric))} of the best {len(found)} of "
         f"{len(search.trials)} trials by epoch"
@@ -47,13 +52,14 @@ def trial_curves(search: Search, most: int = 20) -> "Figure":
         first = place == 0
         ax.plot(epochs, curves[place], color=colours[place], linewidth=4 if first else 1.8)
     ax.plot([], [], color="#555555", linewidth=4, label="the best trial")
-    style.y_scale(ax, search.metric, np.concatenate(curves))
+    style.y_scale(ax, search.metric, every)
     style.whole_numbers(ax.xaxis)
     ax.set_xlabel("epoch")
     ax.set_ylabel(words(search.metric))
     ax.legend(loc="lower right" if "accuracy" in search.metric else "upper right")
     n = search.stages[0].dataset.sizes["seed"]
-    drawing.small_print(fig, [f"One line per trial, {'one seed' if n == 1 else f'{n} seeds'}."])
+    one = f"One line per trial, {'one seed' if n == 1 else f'{n} seeds'}."
+    drawing.small_print(fig, [one, floor])
     return fig
 
 
@@ -65,7 +71,7 @@ def trial_knobs(search: Search) -> "Figure":
     columns = drawing.columns_for(len(knobs))
     rows = -(-len(knobs) // columns)
     axes = list(fig.subplots(rows, columns, sharey=True, squeeze=False).flat)
-    value = np.array([trial.value for trial in search.trials])
+    value, floor = style.floored([trial.value for trial in search.trials], search.metric)
     stage = np.array([trial.stage for trial in search.trials])
     for ax, knob in zip(axes, knobs, strict=False):
         at = _along(ax, search, knob)
@@ -83,19 +89,45 @@ def trial_knobs(search: Search) -> "Figure":
     _legend(fig, len(search.stages))
     left_out = len(search.spaces[0]) - len(knobs)
     notes = ["One dot per trial; grey: the outer tenth of the range that was searched first."]
-    drawing.small_print(fig, [*notes, f"{left_out} more knobs are not shown." * bool(left_out)])
+    notes += [floor, f"{left_out} more knobs are not shown." * bool(left_out)]
+    for ax, knob in zip(axes, knobs, strict=False):
+        space = search.spaces[0][knob]
+        if isinstance(space, Range):
+            labels.thin_out(ax)
+        else:
+            names = [text(label(value)) for value in space]
+            key = labels.key_of(words(knob), names)
+            notes.append(labels.words_along_x([ax], names, key))
+    drawing.small_print(fig, notes)
     return fig
 
 
 def write_search(search: Search, directory: Path) -> list[Path]:
-    """Write trials.csv, curves.png and knobs.png; UsageError if the folder cannot be written."""
+    """Write trials.csv, curves.png and knobs.png.
+
+    UsageError if the folder cannot be written, or holds files and nothing that nnlab made.
+    """
+    table = best_trials(search)
+    with writing_into(directory):
+        refuse_other_search(directory, list(table.columns))
     figures = {"curves.png": trial_curves(search), "knobs.png": trial_knobs(search)}
     with writing_into(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        best_trials(search).to_csv(directory / "trials.csv", index=False)
+        table.to_csv(directory / TRIALS, index=False)
         for name, figure in figures.items():
             figure.savefig(directory / name)
-    return [directory / name for name in ("trials.csv", *figures)]
+    return [directory / name for name in (TRIALS, *figures)]
+
+
+def refuse_other_search(directory: Path, columns: list[str]) -> None:
+    """Raises UsageError where a trials.csv has other columns, or no file shows it is nnlab's."""
+    trials = directory / TRIALS
+    if not trials.is_file():
+        refuse_foreign(directory)
+        return
+    with trials.open(newline="", encoding="utf-8", errors="replace") as file:
+        if next(csv.reader(file), []) != columns:
+            raise refusal(directory, [TRIALS])
 
 
 def _curve(search: Search, trial: Trial) -> np.ndarray:
@@ -127,9 +159,7 @@ def _along(ax: "Axes", search: Search, knob: str) -> np.ndarray:
     values = [label(trial.knobs[knob]) for trial in search.trials]
     if not isinstance(space, Range):
         names = [text(label(value)) for value in space]
-        ax.set_xticks(range(len(names)), names)
         ax.set_xlim(-0.6, len(names) - 0.4)
-        drawing.turn_if_crowded(ax, names, 24)
         return np.array([names.index(text(value)) for value in values], float)
     if space.log:
         ax.set_xscale("log")

@@ -1,14 +1,28 @@
 """What of a large sweep one figure shows, and the sentence that says what it leaves out."""
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from nnlab.report.style import listed, text, words
+from nnlab.errors import UsageError
+from nnlab.report.labels import key_of
+from nnlab.report.style import listed, texts, words
 from nnlab.sweeps.draws import over_draws
 from nnlab.sweeps.results import DRAW, Results, larger_is_better
 
 MOST_HUES, MOST_PANELS, MOST_CELLS = 7, 6, 12
+
+
+def needs_results(came: Any) -> None:
+    """Raises UsageError for anything but results."""
+    if isinstance(came, Results):
+        return
+    wrap = "; try nnlab.Results(dataset)" * (type(came).__name__ == "Dataset")
+    raise UsageError(
+        f"needs the Results of a sweep, what its run returns, got {type(came).__name__}{wrap}"
+    )
 
 
 def chooser(results: Results, metric: str) -> str:
@@ -50,7 +64,8 @@ def reduce(
     results: Results, metric: str, show: Sequence[tuple[str | None, int]], each: str = "point"
 ) -> tuple[Results, list[str]]:
     """Keep the top values of the axes to show; for each point, the best place along the others."""
-    notes, shown = [], [(axis, most) for axis, most in show if axis is not None]
+    notes = [unfinished(results), tuned_before(results, each)]
+    shown = [(axis, most) for axis, most in show if axis is not None]
     if DRAW in results.axes and DRAW not in dict(shown):
         notes.append(f"Means of {results.dataset.sizes[DRAW]} draws of initial weights.")
         results = over_draws(results)
@@ -61,12 +76,81 @@ def reduce(
     by = chooser(results, metric)
     tuned = [words(a) for a in others if results.dataset.sizes[a] > 1]
     if tuned:
-        names = " and ".join([", ".join(tuned[:-1]), tuned[-1]] if len(tuned) > 1 else tuned)
-        notes.append(f"For each {each} the best {names} by {words(by)}.")
+        notes.append(f"For each {each} the best {together(tuned)} by {words(by)}.")
     return results.tuned(by, others), notes
 
 
-def config_label(results: Results, config: int) -> str:
-    """A config in words: its knobs and their values."""
-    own = [k for k in results.knobs if results.dataset[k].dims == ("config",)]
-    return ", ".join(f"{words(k)} {text(results.labels(k)[config])}" for k in own)
+def unfinished(results: Results) -> str:
+    """How many runs are missing, where some are."""
+    missing = int((~results.finished).sum())
+    return f"Unfinished: {missing:,} of {results.finished.size:,} runs." if missing else ""
+
+
+def most_seeds(results: Results) -> tuple[int, bool]:
+    """The most seeds that any place has finished, and whether all places have as many."""
+    counts = results.finished.sum("seed")
+    return int(counts.max()), bool((counts == counts.max()).all())
+
+
+def tuned_before(results: Results, each: str) -> str:
+    """That knobs were chosen for each place before: they lie along the axes that are left."""
+    swept = settings(results).get("axes", {})
+    chosen = [
+        words(knob)
+        for knob in results.knobs
+        if knob not in results.axes and (results.dataset[knob].dims != ("config",) or knob in swept)
+    ]
+    if not chosen:
+        return ""
+    by = results.dataset.attrs.get("tuned_by")
+    how = f" by {words(str(by))}" if by else ""
+    were = "was" if len(chosen) == 1 else "were"
+    return f"The {together(chosen)} {were} tuned for each {each}{how}."
+
+
+def settings(results: Results) -> dict[str, Any]:
+    """What the sweep was, as its directory describes it; nothing where results do not say."""
+    try:
+        found = json.loads(results.dataset.attrs.get("sweep", "{}"))
+    except (TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def together(names: Sequence[str]) -> str:
+    """Names as a sentence lists them: a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def along_configs(results: Results) -> list[str]:
+    """The knobs that a config sets."""
+    return [k for k in results.knobs if results.dataset[k].dims == ("config",)]
+
+
+def names(results: Results, axis: str) -> list[str]:
+    """The values of an axis in words: a config is its knobs, and its number where two are alike."""
+    if axis != "config":
+        return texts(results.labels(axis))
+    said = [", ".join(map(" ".join, config.items())) for config in _configs(results)]
+    if len(set(said)) == len(said):
+        return said
+    numbers = results.labels(axis)
+    return [f"{name} ({number})" for name, number in zip(said, numbers, strict=True)]
+
+
+def key(results: Results, axis: str) -> str:
+    """What the numbers 1, 2, … stand for where there is no room for `names`."""
+    if axis != "config":
+        return key_of(words(axis), names(results, axis))
+    configs = _configs(results)
+    head = f"config ({', '.join(configs[0])})" if configs[0] else "config"
+    return key_of(head, [", ".join(config.values()) for config in configs])
+
+
+def _configs(results: Results) -> list[dict[str, str]]:
+    """Each config's knobs and values in words."""
+    columns = {words(k): texts(results.labels(k)) for k in along_configs(results)}
+    return [
+        {knob: column[i] for knob, column in columns.items()}
+        for i in range(results.dataset.sizes["config"])
+    ]

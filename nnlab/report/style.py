@@ -10,6 +10,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nnlab.sweeps.results import larger_is_better
 from nnlab.sweeps.statistics import Spacing, spacing
@@ -31,6 +32,10 @@ MAP = "cividis"
 SLIDE = (12.0, 6.75)  # inches, 16:9
 DPI = 120
 MISSING = "#E4E4E4"
+FAR = 100
+"""Times the median of what is finite: a loss above that is outside of the frame."""
+DECADES = 12
+"""Below its top a log scale goes no further: there losses are rounding errors."""
 RC: dict[Any, Any] = {
     "font.size": 15,
     "axes.titlesize": 15,
@@ -172,7 +177,7 @@ def is_numeric(values: np.ndarray) -> bool:
 
 
 def x_scale(ax: "Axes", values: np.ndarray) -> Spacing:
-    """Give the x axis the scale on which the values lie evenly, and ticks where it can."""
+    """Give the x axis the scale on which the values lie evenly, and ticks at a few of them."""
     kind, values = spacing(values), np.unique(np.asarray(values, float))
     if kind == "log":
         margin = (values[-1] / values[0]) ** 0.05
@@ -191,10 +196,29 @@ def x_scale(ax: "Axes", values: np.ndarray) -> Spacing:
     return kind
 
 
+def floored(values: ArrayLike, metric: str) -> tuple[np.ndarray, str]:
+    """Losses as a log scale can show them, and what to say of it: none below the floor.
+
+    The floor is a power of ten, below the least that is not 0 and at most DECADES below the top.
+    Accuracies and losses that may be negative stay as they are.
+    """
+    values = np.asarray(values, float)
+    seen = values[np.isfinite(values)]
+    if in_percent(metric) or not seen.size or seen.min() < 0:
+        return values, ""
+    positive = seen[seen > 0] if seen.any() else np.ones(1)
+    top = min(positive.max(), FAR * float(np.median(positive)))
+    least = max(np.ceil(np.log10(positive.min())) - 1, np.floor(np.log10(top)) - DECADES)
+    floor = 10.0**least
+    if seen.min() >= floor:
+        return values, ""
+    return values.clip(min=floor), f"What is below {floor:g} is drawn at {floor:g}."
+
+
 def y_scale(ax: "Axes", metric: str, values: np.ndarray) -> None:
     """Percent for accuracies, never beyond 0 and 100; a logarithm for losses, cut at divergence.
 
-    What lies above 100 times the median of the finite values would squash the rest. Where nothing
+    What lies above FAR times the median of the finite values would squash the rest. Where nothing
     is finite there is no scale.
     """
     seen = values[np.isfinite(values)]
@@ -206,7 +230,7 @@ def y_scale(ax: "Axes", metric: str, values: np.ndarray) -> None:
         if larger_is_better(metric):
             ax.set_ylim(max(low, -0.03), min(high, 1.03))
     elif seen.size and seen.min() > 0:
-        low, high = seen.min(), min(seen.max(), 100 * np.median(seen))
+        low, high = seen.min(), min(seen.max(), FAR * np.median(seen))
         ax.set_yscale("log")
         margin = max((high / low) ** 0.06, 1.05)
         ax.set_ylim(low / margin, high * margin)

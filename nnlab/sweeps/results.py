@@ -371,7 +371,9 @@ class Results:
 
     def _crowding(self, tried: np.ndarray, metric: str) -> int:
         """-1 or 1 where the best configs all lie in that outer tenth of what was tried, else 0."""
-        mean = self.mean(metric)["mean"].values
+        others = [axis for axis in self.axes if axis not in ("config", DRAW)]
+        over = [axis for axis in (DRAW,) if axis in self.axes]
+        mean = self.tuned(metric, others).mean(metric, over)["mean"].values
         score = np.where(np.isfinite(mean), mean if larger_is_better(metric) else -mean, -np.inf)
         order = np.argsort(-score)[: np.isfinite(score).sum()]
         log = spacing(tried) == "log"

@@ -1,0 +1,201 @@
+"""Pages: configs beside axes, settings in words, no file of others overwritten, wrong requests."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_results import interrupted, random_search, synthetic
+
+import nnlab
+from nnlab.errors import UsageError
+from nnlab.report import (
+    differences,
+    heatmap,
+    layer_histograms,
+    learning_curves,
+    write,
+    write_search,
+)
+from nnlab.report import search as searches
+from nnlab.report.folder import MARK
+from nnlab.sweeps.results import Results
+
+BESIDE = {
+    "words": {"activation": ["relu", "tanh"]},
+    "numbers": {"weight_decay": [0.0, 1e-6, 1e-4]},
+    "whole numbers": {"batch_size": [10, 100]},
+    "a switch": {"batch_norm": [False, True]},
+    "sizes": {"hidden": ["5x100", "2x50"]},
+    "one value": {"init": ["he_normal"]},
+    "two axes": {"activation": ["relu", "tanh"], "weight_decay": [0.0, 1e-6, 1e-4]},
+    "draws": {"draw": [0, 1]},
+    "nothing": {},
+}
+KNOBS = {"optimizer": ["sgd", "adam", "sgd"], "learning_rate": [0.1, 0.003, 0.01]}
+
+
+def beside(axes, knobs=KNOBS) -> Results:
+    """Configs crossed with axes."""
+    axes = {"config": np.arange(3), **axes}
+    along = {knob: ("config", values) for knob, values in knobs.items()}
+    return Results(synthetic(axes, seeds=2, epochs=2).dataset.assign_coords(along))
+
+
+@pytest.mark.parametrize("case", BESIDE)
+def test_a_page_shows_the_knobs_of_configs_and_every_axis_beside_them(case, tmp_path):
+    axes = BESIDE[case]
+    page = write(beside(axes), tmp_path / "report")
+    found = {path.stem for path in page.parent.glob("*.png")}
+    assert {"knob_optimizer", "knob_learning_rate", "curves_val_accuracy"} <= found
+    several = [name for name, values in axes.items() if len(values) > 1 and name != "draw"]
+    numbers = [name for name in several if not isinstance(axes[name][0], str | bool)]
+    assert {f"response_{name}" for name in numbers} <= found
+    assert ("comparison" in found) == (bool(several) and not numbers)
+    assert not any("config" in name for name in found)
+    html = page.read_text()
+    assert "<th>configs</th><td>3</td>" in html
+    assert "drawn at random" not in html
+    for name in several:
+        assert f"<th>{name.replace('_', ' ')}</th>" in html
+
+
+def test_a_ranking_beside_configs_names_the_configs_by_their_knobs(tmp_path):
+    html = write(beside(BESIDE["two axes"]), tmp_path).read_text()
+    ranking = html[html.index("By activation, all else") :]
+    head = ranking[: ranking.index("</thead>")]
+    assert "<th>optimizer</th>" in head
+    assert "<th>learning rate</th>" in head
+    assert "config" not in head
+
+
+def test_a_random_search_has_the_ends_of_its_ranges(tmp_path):
+    results = random_search(20, epochs=2)
+    rates = results.labels("learning_rate")
+    html = write(results, tmp_path).read_text()
+    assert f"{rates.min():.3g} to {rates.max():.3g}" in html
+
+
+def test_the_page_of_an_unfinished_sweep_counts_what_is_missing(tmp_path):
+    axes = {"optimizer": ["sgd", "adam"], "learning_rate": np.geomspace(1e-3, 1e-1, 4)}
+    results = interrupted(synthetic(axes, seeds=6), lambda seed, config: seed < 2)
+    html = write(results, tmp_path).read_text()
+    assert "<th>unfinished</th><td>32 of 48 runs</td>" in html
+    assert "Two seeds only" in html
+    assert "unfinished</th>" not in write(synthetic(axes), tmp_path).read_text()
+
+
+def test_settings_are_said_once_and_in_words(tmp_path):
+    results = synthetic({"optimizer": ["sgd", "adam"]}, epochs=2)
+    sweep = {
+        "model": "mlp 64-5x100-10", "data": "digits", "data description": "8x8 images",
+        "axes": {"optimizer": ["sgd", "adam"]}, "functions": {"model": "d12ba317bfa5"},
+        "reshuffle": True, "dropout": 0.0, "record": ["layers", "signs"], "betas": {"b1": 0.9},
+    }  # fmt: skip
+    attrs = {"sweep": json.dumps(sweep), "data_description": "8x8 images"}
+    results.dataset.attrs.update(attrs)
+    html = write(results, tmp_path).read_text()
+    settings = html[html.index("<h2>Settings") : html.index("<h2>How to read")]
+    for name in ("model", "data", "data description", "reshuffle", "device"):
+        assert settings.count(f"<th>{name}</th>") == 1, name
+    for raw in ("{", "[", "true", "&quot;", "d12ba317bfa5", "<th>axes</th>"):
+        assert raw not in settings, raw
+    assert "<th>record</th><td>layers, signs</td>" in settings
+    assert "<th>reshuffle</th><td>on</td>" in settings
+    assert "<th>betas</th><td>b1 0.9</td>" in settings
+
+
+# Folders ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small() -> Results:
+    return synthetic({"optimizer": ["sgd", "adam"]}, seeds=1, epochs=1)
+
+
+@pytest.mark.parametrize("name", ["trials.csv", "index.html", "thesis.tex"])
+def test_a_page_is_not_written_among_the_files_of_others(name, small, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match=rf"holds other files \({name}\); choose a new folder"):
+        write(small, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_the_first_of_many_files_are_named_in_one_line(small, tmp_path):
+    for name in "abcde":
+        (tmp_path / name).write_text("")
+    with pytest.raises(UsageError, match=r"\(a, b, c, …\)") as caught:
+        write(small, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sign", ["sweep.json", "results.nc", "stage1/sweep.json"])
+def test_a_page_may_be_written_where_nnlab_has_written(sign, small, tmp_path):
+    (tmp_path / sign).parent.mkdir(exist_ok=True)
+    (tmp_path / sign).write_text("{}")
+    (tmp_path / "notes.txt").write_text("mine")
+    assert MARK in write(small, tmp_path).read_text()
+    (tmp_path / sign).unlink()
+    assert write(small, tmp_path).exists()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_page_of_others_stays_even_in_the_folder_of_a_sweep(small, tmp_path):
+    (tmp_path / "sweep.json").write_text("{}")
+    (tmp_path / "index.html").write_text("<h1>Mine</h1>")
+    with pytest.raises(UsageError, match=r"holds other files \(index\.html\)"):
+        write(small, tmp_path)
+
+
+def test_hidden_files_and_drafts_make_no_folder_anothers(small, tmp_path):
+    (tmp_path / ".gitkeep").write_text("")
+    (tmp_path / "results.nc.7.partial").write_text("")
+    assert write(small, tmp_path).exists()
+
+
+def test_a_search_is_not_written_over_the_trials_of_others(tmp_path, monkeypatch):
+    table = pd.DataFrame({"val_accuracy": [0.9], "learning_rate": [0.1], "stage": [1]})
+    picture = SimpleNamespace(savefig=lambda path: path.write_bytes(b""))
+    monkeypatch.setattr(searches, "best_trials", lambda search: table)
+    for name in ("trial_curves", "trial_knobs"):
+        monkeypatch.setattr(searches, name, lambda search: picture)
+    assert [path.name for path in write_search(None, tmp_path / "new")] == [
+        "trials.csv", "curves.png", "knobs.png",
+    ]  # fmt: skip
+    assert write_search(None, tmp_path / "new")
+    (tmp_path / "found" / "stage1").mkdir(parents=True)
+    (tmp_path / "found" / "stage1" / "sweep.json").write_text("{}")
+    assert write_search(None, tmp_path / "found")
+    mine = tmp_path / "found" / "trials.csv"
+    mine.write_text("patient,dose\n1,2\n")
+    with pytest.raises(UsageError, match=r"holds other files \(trials\.csv\)"):
+        write_search(None, tmp_path / "found")
+    assert mine.read_text() == "patient,dose\n1,2\n"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "knobs.png").write_text("mine")
+    with pytest.raises(UsageError, match=r"holds other files \(knobs\.png\)"):
+        write_search(None, tmp_path / "other")
+
+
+# What cannot be drawn ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda r: nnlab.plot(r, "learning_rate"),
+        lambda r: heatmap(r, "learning_rate", "optimizer"),
+        learning_curves,
+        lambda r: differences(r, "optimizer", "sgd"),
+        lambda r: layer_histograms(r, "optimizer", "init"),
+        lambda r: write(r, "nowhere"),
+    ],
+)
+def test_anything_but_results_is_one_line_that_says_what_is_needed(draw):
+    said = r"needs the Results of a sweep.* got Dataset; try nnlab\.Results\(dataset\)$"
+    with pytest.raises(UsageError, match=said):
+        draw(synthetic(epochs=1).dataset)
+    with pytest.raises(UsageError, match=r"got dict$"):
+        draw({})
