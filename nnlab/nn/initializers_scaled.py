@@ -3,7 +3,7 @@
 `gain` means the same everywhere: the standard deviation is gain / sqrt(fan), so a gain from
 `nnlab.nn.gains` fits any of them.  Each library's words keep that library's meaning:
 
-    xavier, he                  the lecture's plain normals over fan_in
+    xavier, he                  plain normals over fan_in, as courses call them
     glorot_*, he_*, lecun_*     jax's, flax's and keras's; their normals are cut at 2 standard
                                 deviations and rescaled to the stated variance
     xavier_*, kaiming_*         torch's, whose normals are plain (jax uses these words for its own
@@ -56,10 +56,10 @@ def variance_scaling(
 
 
 def xavier(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
-    """The lecture's Xavier: a plain normal of standard deviation gain / sqrt(fan_in).
+    """A plain normal of deviation gain / sqrt(fan_in), LeCun's; Glorot's own is xavier_normal.
 
-    Keeps the variance of a linear or small tanh layer.  Source: Saito, Deep Learning from Scratch
-    (2016), section 6.2, after Glorot & Bengio (2010).
+    Called so in courses: it keeps the variance of a linear or small tanh layer.  Source: Saito,
+    Deep Learning from Scratch (2016), section 6.2, after Glorot & Bengio (2010).
     """
     return variance_scaling(gain * gain, "fan_in", "normal", axes)
 
