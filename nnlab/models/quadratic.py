@@ -12,8 +12,9 @@ from nnlab.models.loss import LossModel, fingerprint, from_loss
 def quadratic(hessian: Any, start: Any) -> LossModel:
     """loss(w, x) = mean_i (w - x_i)' Q (w - x_i) / 2, from w = start, for samples x [batch, n].
 
-    `hessian` is Q [n, n], symmetric. The loss is computed expanded, w'Qw/2 - w'Q x + x'Qx/2: what
-    does not depend on w is shared by all runs of a sweep. Raises UsageError for another shape.
+    `hessian` is Q [n, n], symmetric. The loss is computed as (w - m)'Q (w - m)/2 + mean_i s_i'Q s_i
+    / 2 with m = mean_i x_i and s_i = x_i - m: nothing cancels near the minimum, and what does not
+    depend on w is shared by all runs of a sweep. Raises UsageError for another shape.
     Source: Schaul, Zhang & LeCun, No more pesky learning rates (2013), section 3; the problem
     quadratic_deep of Schneider, Balles & Hennig, DeepOBS, arXiv:1903.05499.
     """
@@ -25,7 +26,11 @@ def quadratic(hessian: Any, start: Any) -> LossModel:
 
     def loss(w: Any, x: Any) -> Any:
         samples = jnp.asarray(x)
-        own = jnp.sum((samples @ q) * samples, axis=1)
-        return w @ q @ w / 2 - jnp.mean(samples @ q @ w) + jnp.mean(own) / 2
+        near = jnp.mean(samples, axis=0)
+        rest = jnp.mean(samples - near[None, :], axis=0)  # what rounding took from the mean
+        spread = samples - near[None, :] - rest[None, :]
+        away = w - near - rest
+        own = jnp.sum((spread @ q) * spread, axis=1)
+        return away @ q @ away / 2 + jnp.mean(own) / 2
 
     return from_loss(loss, w0, name=f"quadratic {fingerprint(q)}")

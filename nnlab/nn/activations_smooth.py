@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nnlab.errors import UsageError
 from nnlab.types import Number
 
 X = Float[Array, "*shape"]
@@ -67,13 +68,24 @@ def selu(x: X) -> X:
 
 
 def softplus(x: X, beta: Number = 1.0) -> X:
-    """f(x) = log(1 + exp(beta x)) / beta.  Source: Dugas et al. (2000)."""
+    """f(x) = log(1 + exp(beta x)) / beta, which nears relu as beta grows.
+
+    Source: Dugas et al. (2000).  Raises UsageError for beta 0, where it is infinite.
+    """
+    if isinstance(beta, float | int) and beta == 0:
+        raise UsageError("a softplus of beta 0 came, which is infinite everywhere; try 1.0")
     return jax.nn.softplus(beta * x) / beta
 
 
 def squareplus(x: X, b: Number = 4.0) -> X:
-    """f(x) = (x + sqrt(x^2 + b)) / 2, for b > 0.  Source: Barron (2021)."""
-    root = jnp.sqrt(jnp.square(x) + b)
+    """f(x) = (x + sqrt(x^2 + b)) / 2, for b >= 0; at b = 0 it is relu, with slope 1/2 at 0.
+
+    Source: Barron (2021).  Raises UsageError for b below 0.
+    """
+    if isinstance(b, float | int) and b < 0:
+        raise UsageError(f"a squareplus of b = {b} came; it is 0 (relu) or more: try 4.0")
+    square = jnp.square(x) + b
+    root = jnp.sqrt(jnp.maximum(square, jnp.finfo(square.dtype).tiny))
     return jnp.where(x >= 0, (x + root) / 2, b / (2 * (root + jnp.abs(x))))  # nothing cancels
 
 

@@ -72,7 +72,10 @@ class Geometry(NamedTuple):
     steps: tuple[int, ...]
     """Pixels from one window to the next, down and across."""
     pads: tuple[tuple[int, int], ...]
-    """Zeros before and behind the images' height and width; fewer than none cut pixels off."""
+    """Zeros before and behind the images' height and width; fewer than none cut pixels off.
+
+    The last windows end where the zeros behind do: the transposes place their windows by that.
+    """
 
 
 def conv2d(
@@ -104,8 +107,13 @@ def geometry(size: Sequence[int], taps: Sequence[int], stride: int, padding: str
     pads = []
     for pixels, window in zip(size, taps, strict=True):
         count, before = windows(pixels, window, stride, padding)
-        pads.append((before, (count - 1) * stride + window - pixels - before))
+        pads.append((before, behind(count, pixels, window, stride, before)))
     return Geometry(tuple(size), tuple(taps), (stride, stride), tuple(pads))
+
+
+def behind(count: int, pixels: int, window: int, stride: int, before: int) -> int:
+    """Zeros behind an axis on which the last of `count` windows ends."""
+    return (count - 1) * stride + window - pixels - before
 
 
 def conv_general_dilated(
@@ -142,9 +150,12 @@ def conv_general_dilated(
             feature_group_count, **more,
         )  # fmt: skip
     size, taps, steps = lhs.shape[1:3], rhs.shape[:2], tuple(window_strides)
-    pads = lax.padtype_to_pads(size, taps, steps, padding) if isinstance(padding, str) else padding
-    at = Geometry(size, taps, steps, tuple((before, behind) for before, behind in pads))
-    return correlate_p.bind(lhs, rhs, at=at)
+    given = lax.padtype_to_pads(size, taps, steps, padding) if isinstance(padding, str) else padding
+    pads = []
+    for pixels, window, step, (before, after) in zip(size, taps, steps, given, strict=True):
+        count = (before + pixels + after - window) // step + 1
+        pads.append((before, behind(count, pixels, window, step, before) if count > 0 else after))
+    return correlate_p.bind(lhs, rhs, at=Geometry(size, taps, steps, tuple(pads)))
 
 
 def correlate(x: Images, kernel: Kernel, at: Geometry) -> Maps:

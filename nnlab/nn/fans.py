@@ -42,7 +42,10 @@ def fans(shape: Shape, axes: Axes = KERNEL) -> tuple[int, int]:
 
 
 def fan(shape: Shape, mode: Mode | str = "fan_in", axes: Axes = KERNEL) -> float:
-    """The number a variance is divided by: fan_in, fan_out, or a mean of them."""
+    """The number a variance is divided by: fan_in, fan_out, or a mean of them.
+
+    1 where it would be less, as only an array without weights has it.
+    """
     fan_in, fan_out = fans(shape, axes)
     choices = {
         "fan_in": float(fan_in),
@@ -52,7 +55,7 @@ def fan(shape: Shape, mode: Mode | str = "fan_in", axes: Axes = KERNEL) -> float
     }
     if mode not in choices:
         raise unknown("fan mode", mode, choices)
-    return choices[mode]
+    return max(1.0, choices[mode])
 
 
 def _positions(shape: Shape, axis: int | Sequence[int]) -> list[int]:

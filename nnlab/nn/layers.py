@@ -74,7 +74,8 @@ def batch_norm_train(
 def moments(
     x: Float[Array, "batch features"],
 ) -> tuple[Float[Array, "features"], Float[Array, "features"]]:
-    """Mean and biased variance of each feature over the batch."""
+    """Mean and biased variance of each feature over the batch, in float32 or better."""
+    x = at_least_float32(x)
     m = jnp.mean(x, axis=0)
     return m, jnp.mean(jnp.square(x - m[None, :]), axis=0)
 
@@ -98,7 +99,8 @@ def normalise_batch(
 @normalise_batch.defjvp
 def _(primals, tangents):
     (x, scale, shift, eps), (dx, dscale, dshift, deps) = primals, tangents
-    m, v = moments(x)
+    dtype, (m, v) = jnp.result_type(x, scale, shift), moments(x)
+    x, scale, dx, dscale, dshift = map(at_least_float32, (x, scale, dx, dscale, dshift))
     r = jax.lax.rsqrt(v + eps)
     x_hat = (x - m[None, :]) * r[None, :]
     along, mean = jnp.mean(x_hat * dx, axis=0), jnp.mean(dx, axis=0)
@@ -106,7 +108,8 @@ def _(primals, tangents):
     level = dshift - through * mean
     slope = dscale - through * along - scale * (r * r * deps / 2)
     dy = through[None, :] * dx + level[None, :] + x_hat * slope[None, :]
-    return batch_norm_eval(x, scale, shift, Running(m, v), eps), dy
+    y = batch_norm_eval(x, scale, at_least_float32(shift), Running(m, v), eps)
+    return y.astype(dtype), dy.astype(dtype)
 
 
 def batch_norm_eval(
@@ -116,6 +119,16 @@ def batch_norm_eval(
     running: Running,
     eps: Number = 1e-5,
 ) -> Float[Array, "batch features"]:
-    """Normalises each feature by given statistics: scale (x - mean) / sqrt(var + eps) + shift."""
-    factor = scale * jax.lax.rsqrt(running.var + eps)
-    return (x - running.mean[None, :]) * factor[None, :] + shift[None, :]
+    """Normalises each feature by given statistics: scale (x - mean) / sqrt(var + eps) + shift.
+
+    It has the dtype of x, scale and shift, and is computed in float32 or better.
+    """
+    dtype = jnp.result_type(x, scale, shift)
+    x, scale, shift, mean, var = map(at_least_float32, (x, scale, shift, *running))
+    factor = scale * jax.lax.rsqrt(var + eps)
+    return ((x - mean[None, :]) * factor[None, :] + shift[None, :]).astype(dtype)
+
+
+def at_least_float32(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """An array of half precision in float32: float16 ends at 65504, the square of 256."""
+    return x if jnp.finfo(x.dtype).bits >= 32 else x.astype(jnp.float32)

@@ -5,6 +5,8 @@ labels, a loss inside a program cannot), or the probabilities of the classes (so
 kl_divergence); z are the logits and p = softmax(z).
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -37,8 +39,7 @@ def soft_cross_entropy(logits: Logits, target: Chances, smoothing: Number = 0.0)
     if isinstance(smoothing, float | int) and not 0 <= smoothing <= 1:
         raise UsageError(f"label smoothing of {smoothing} came; it lies from 0 to 1: try 0.1")
     q = (1 - smoothing) * target + smoothing / logits.size
-    lowest = jnp.finfo(logits.dtype).min / 2  # logits may be further apart than a float reaches
-    return -jnp.sum(q * jnp.maximum(jax.nn.log_softmax(logits), lowest))
+    return -jnp.sum(q * jnp.maximum(jax.nn.log_softmax(logits), _lowest(logits)))
 
 
 def poly_cross_entropy(logits: Logits, label: Label, weight: Number = 2.0) -> Scalar:
@@ -55,9 +56,10 @@ def focal(logits: Logits, label: Label, gamma: Number = 2.0) -> Scalar:
 
     Source: Lin et al. (2017), eq. 4, for any number of classes.
     """
-    others = jnp.where(_hit(logits, label), -jnp.inf, logits)
+    lowest = _lowest(logits)  # for a finite log(1 - p_y) where every other class is masked by -inf
+    others = jnp.where(_hit(logits, label), lowest, jnp.maximum(logits, lowest))
     log_miss = jax.nn.logsumexp(others) - jax.nn.logsumexp(logits)  # log(1 - p_y), exact near 0
-    return jnp.exp(gamma * log_miss) * cross_entropy(logits, label)
+    return jnp.exp(gamma * jnp.maximum(log_miss, lowest)) * cross_entropy(logits, label)
 
 
 def hinge(logits: Logits, label: Label, margin: Number = 1.0) -> Scalar:
@@ -85,11 +87,12 @@ def perceptron(logits: Logits, label: Label) -> Scalar:
 def sparsemax_loss(logits: Logits, label: Label) -> Scalar:
     """The loss whose gradient is sparsemax(z) - one_hot(y), zero once z_y leads by 1.
 
-    loss = <p, z> - z_y + (1 - |p|^2) / 2 with p = sparsemax(z).
+    loss = <p, z> - z_y + (1 - |p|^2) / 2 with p = sparsemax(z); a class of p = 0 adds nothing,
+    whatever its logit.
     Source: Martins & Astudillo (2016).
     """
     p = sparsemax(logits)
-    lead = jnp.sum(p * (logits - _at(logits, label)[None]))
+    lead = jnp.sum(p * jnp.where(p > 0, logits - _at(logits, label)[None], 0))
     return lead + (1 - jnp.sum(jnp.square(p))) / 2
 
 
@@ -104,6 +107,11 @@ def kl_divergence(logits: Logits, target: Chances) -> Scalar:
 
 def _hit(logits: Logits, label: Label) -> Bool[Array, "classes"]:
     return jnp.arange(logits.size) == label
+
+
+def _lowest(logits: Logits) -> Any:
+    """What stands for -inf: logits may be further apart than a float reaches."""
+    return jnp.finfo(logits.dtype).min / 2
 
 
 def _at(values: Logits, label: Label) -> Scalar:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nnlab.nn.losses_classes import soft_cross_entropy
 from nnlab.types import Number, Scalar
 
 Items = Float[Array, "items"]
@@ -14,9 +15,10 @@ Items = Float[Array, "items"]
 def ranking_softmax(scores: Items, relevance: Items) -> Scalar:
     """Listwise cross-entropy: -sum_i relevance_i log softmax(scores)_i.
 
+    An item of relevance 0 and score -inf, as a mask leaves it, costs nothing.
     Source: Cao et al. (2007), ListNet.
     """
-    return -jnp.sum(relevance * jax.nn.log_softmax(scores))
+    return soft_cross_entropy(scores, relevance)
 
 
 def pairwise_logistic(scores: Items, relevance: Items) -> Scalar:
@@ -38,5 +40,7 @@ def pairwise_hinge(scores: Items, relevance: Items, margin: Number = 1.0) -> Sca
 def _over_pairs(cost: Callable[[Array], Array], scores: Items, relevance: Items) -> Scalar:
     lead = scores[:, None] - scores[None, :]
     ordered = relevance[:, None] > relevance[None, :]
-    count = jnp.maximum(jnp.sum(ordered), 1).astype(scores.dtype)
-    return jnp.sum(jnp.where(ordered, cost(lead), 0)) / count
+    wide = scores.dtype if jnp.finfo(scores.dtype).bits >= 32 else jnp.float32
+    count = jnp.maximum(jnp.sum(ordered), 1).astype(wide)  # may be more than float16 can hold
+    total = jnp.sum(jnp.where(ordered, cost(lead), 0), dtype=wide)
+    return (total / count).astype(scores.dtype)

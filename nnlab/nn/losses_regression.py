@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from nnlab.errors import UsageError
 from nnlab.types import Number, Scalar
 
 Outputs = Float[Array, "outputs"]
@@ -34,16 +35,24 @@ def huber(prediction: Outputs, target: Outputs, delta: Number = 1.0) -> Scalar:
 
 
 def log_cosh(prediction: Outputs, target: Outputs) -> Scalar:
-    """Mean of log cosh e: e^2 / 2 near 0, |e| - log 2 far out.  Source: Green (1990)."""
+    """Mean of log cosh e: e^2 / 2 near 0, |e| - log 2 far out.  Source: Green (1990).
+
+    As log(1 + 2 sinh(e / 2)^2) for |e| < 1, where the other form is a difference of equals.
+    """
     e = prediction - target
-    return jnp.mean(jnp.logaddexp(e, -e)) - math.log(2)
+    size = jnp.abs(e)
+    near = jnp.log1p(2 * jnp.square(jnp.sinh(jnp.clip(e, -1, 1) / 2)))
+    far = size + jnp.log1p(jnp.exp(-2 * size)) - math.log(2)
+    return jnp.mean(jnp.where(size < 1, near, far))
 
 
 def quantile(prediction: Outputs, target: Outputs, level: Number = 0.5) -> Scalar:
     """Mean of level d for d = target - prediction >= 0, (level - 1) d below: least at the quantile.
 
-    Source: Koenker & Bassett (1978).
+    Source: Koenker & Bassett (1978).  Raises UsageError for a level outside 0 to 1.
     """
+    if isinstance(level, float | int) and not 0 <= level <= 1:
+        raise UsageError(f"a quantile's level of {level} came; it lies from 0 to 1: try 0.9")
     d = target - prediction
     return jnp.mean(jnp.maximum(level * d, (level - 1) * d))
 
@@ -62,10 +71,15 @@ def generalized_kl(prediction: Outputs, target: Outputs) -> Scalar:
 def cosine_distance(prediction: Outputs, target: Outputs, eps: Number = 1e-8) -> Scalar:
     """1 - <p, t> / (max(|p|, eps) max(|t|, eps)), from 0 (same direction) to 2.
 
+    Vectors are divided by their largest entry first, whose squares neither overflow nor vanish; an
+    eps too small for the numbers' dtype is its least normal number.
     Source: Salton, Wong & Yang (1975) for the cosine.
     """
 
-    def norm(v: Outputs) -> Scalar:
-        return jnp.sqrt(jnp.maximum(jnp.sum(jnp.square(v)), eps * eps))
+    def direction(v: Outputs) -> Outputs:
+        least = jnp.maximum(jnp.asarray(eps, v.dtype), jnp.finfo(v.dtype).tiny)
+        size = jax.lax.stop_gradient(jnp.maximum(jnp.max(jnp.abs(v)), least))
+        v = v / size
+        return v / jnp.sqrt(jnp.maximum(jnp.sum(jnp.square(v)), jnp.square(least / size)))
 
-    return 1 - jnp.sum(prediction * target) / (norm(prediction) * norm(target))
+    return 1 - jnp.sum(direction(prediction) * direction(target))

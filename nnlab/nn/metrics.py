@@ -27,13 +27,14 @@ def accuracy(logits: Logits, label: Label) -> Scalar:
 def top_k_accuracy(logits: Logits, label: Label, k: int = 5) -> Scalar:
     """1 where the label's logit is among the k largest, else 0; ties go to the lower class.
 
-    Raises UsageError unless 1 <= k <= classes.
+    0 for a label that no class has, as accuracy.  Raises UsageError unless 1 <= k <= classes.
     """
     if not 1 <= k <= logits.size:
         raise UsageError(f"top {k} of {logits.size} classes came; take k from 1 to {logits.size}")
     z = logits[label][None]
-    ahead = (logits > z) | ((logits == z) & (jnp.arange(logits.size) < label))
-    right = (jnp.sum(ahead) < k) & jnp.all(jnp.isfinite(logits))
+    classes = jnp.arange(logits.size)
+    ahead = (logits > z) | ((logits == z) & (classes < label))
+    right = (jnp.sum(ahead) < k) & jnp.any(classes == label) & jnp.all(jnp.isfinite(logits))
     return right.astype(jnp.float32)
 
 
@@ -63,11 +64,16 @@ def reciprocal_rank(scores: Items, relevance: Items) -> Scalar:
 def ndcg(scores: Items, relevance: Items) -> Scalar:
     """Discounted gain sum_r (2^relevance - 1) / log2(1 + r) over places r, relative to the best.
 
-    0 where nothing is relevant.  Source: Järvelin & Kekäläinen (2002); Burges et al. (2005).
+    Equal scores share their gains, which is the mean over all orders of them.  0 where nothing is
+    relevant.  Sources: Järvelin & Kekäläinen (2002); Burges et al. (2005); McSherry & Najork (2008)
+    for ties.
     """
     discount = 1 / jnp.log2(jnp.arange(2, scores.size + 2).astype(jnp.float32))
     gains = jnp.exp2(relevance.astype(jnp.float32)) - 1
-    reached = jnp.sum(gains[jnp.argsort(-scores)] * discount)
+    tied = scores[:, None] == scores[None, :]
+    many = jnp.maximum(jnp.sum(tied, axis=1), 1).astype(gains.dtype)
+    shared = jnp.sum(jnp.where(tied, gains[None, :], 0), axis=1) / many
+    reached = jnp.sum(shared[jnp.argsort(-scores)] * discount)
     best = jnp.sum(-jnp.sort(-gains) * discount)
     valid = (best > 0) & jnp.all(jnp.isfinite(scores))
     return jnp.where(valid, reached / jnp.where(best > 0, best, 1), 0)
