@@ -114,17 +114,18 @@ def test_soap_follows_vyas() -> None:
     lr, b1, b2, every = 0.05, 0.9, 0.95, 5
     w, m, v, path = START.copy(), np.zeros_like(START), np.zeros_like(START), []
     left, right = np.zeros((3, 3)), np.zeros((2, 2))
-    for t in range(1, STEPS + 1):
+    for t in range(STEPS):  # as in the authors' code, the first gradient makes no step
         g = slope(w)
         left, right = b2 * left + (1 - b2) * g @ g.T, b2 * right + (1 - b2) * g.T @ g
-        if t == 1:
+        if t == 0:
             P, Q = (np.linalg.eigh(L)[1][:, ::-1] for L in (left, right))
-        elif t % every == 0:
-            P, Q = np.linalg.qr(left @ P)[0], np.linalg.qr(right @ Q)[0]
-        m = b1 * m + (1 - b1) * g
-        v = b2 * v + (1 - b2) * (P.T @ g @ Q) ** 2
-        d = (P.T @ m @ Q) / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + 1e-8)
-        w = w - lr * P @ d @ Q.T
+        else:
+            m = b1 * m + (1 - b1) * g
+            v = b2 * v + (1 - b2) * (P.T @ g @ Q) ** 2
+            d = (P.T @ m @ Q) / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + 1e-8)
+            w = w - lr * P @ d @ Q.T
+            if t % every == 0:
+                P, Q = np.linalg.qr(left @ P)[0], np.linalg.qr(right @ Q)[0]
         path.append(w)
     np.testing.assert_allclose(ours(soap(lr, b1, b2, refresh=every))[0], path, rtol=1e-6)
 

@@ -121,6 +121,9 @@ def test_a_default_other_than_optaxs_is_said_in_the_docstring(case) -> None:
 
 FLOAT32 = 3e-5
 """A last bit of float32 is 6e-8; a sum or a difference of weights of size 1 makes it this much."""
+LOST_BY_OPTAX = {"radam": 2e-4, "schedule_free_adamw": 4e-4}
+"""In float32 optax's 1 - beta2^t has lost digits: 3e-6 of every early step, which one sums, and
+2e-3 of the other's first rectified one.  nnlab keeps them, see test_optim_corners."""
 
 
 @pytest.mark.parametrize(
@@ -136,7 +139,7 @@ def test_float32_updates_equal_those_of_optax_with_injected_hyperparameters(case
         lambda: side_by_side(case, ours, theirs, PROBLEMS[problem], lock_step=True, steps=50),
         compiler_options=quick(),
     )
-    assert jax.device_get(run()).relative() <= FLOAT32
+    assert jax.device_get(run()).relative() <= LOST_BY_OPTAX.get(case.name, FLOAT32)
 
 
 def test_an_optimizer_is_measured_against_gradient_descent() -> None:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from nnlab.optim import checks
 from nnlab.optim.adam import Moments, first_moment, zero_moments
 from nnlab.optim.core import (
     Constant,
@@ -146,6 +147,22 @@ def yogi(
     return chain(rule, descend(learning_rate))
 
 
+def _seen(beta: Any, t: Array) -> Array:
+    """RAdam's number of gradients in a running mean: (1 + b) / (1 - b) - 2 t b^t / (1 - b^t).
+
+    With l = -log b it is t + s(l / 2) - t s(t l / 2), s(y) = coth y - 1 / y = y / 3 - y^3 / 45 +
+    ..., so it begins at 1 and, for b near 1, follows t.  The series is used where the two large
+    terms would cancel.
+    """
+
+    def s(y):
+        return y / 3 - y**3 / 45 + 2 * y**5 / 945
+
+    rate = -jnp.log1p(-(1 - beta))
+    apart = 2 / (1 - beta) - 1 - 2 * t / jnp.expm1(t * rate)
+    return jnp.where(t * rate < 0.1, t + s(rate / 2) - t * s(t * rate / 2), apart)
+
+
 def radam(
     learning_rate: Rate,
     beta1: Rate = 0.9,
@@ -159,9 +176,11 @@ def radam(
 
     rho = rho_inf - 2 t beta2^t / (1 - beta2^t), rho_inf = 2 / (1 - beta2) - 1; from rho >=
     threshold the step is r m_hat / (sqrt(v_hat + eps_root) + eps) with r^2 = (rho - 4)(rho - 2)
-    rho_inf / ((rho_inf - 4)(rho_inf - 2) rho).
+    rho_inf / ((rho_inf - 4)(rho_inf - 2) rho).  Raises UsageError for a threshold below 4, where
+    r^2 is negative.
     Source: Liu et al., ICLR (2020), algorithm 2.
     """
+    checks.at_least(4.0, "threshold", threshold)
 
     def step(g, s, h):
         m = h.beta1 * s.m + (1 - h.beta1) * g
@@ -169,7 +188,7 @@ def radam(
         m_hat = first_moment(g, m, h.beta1, h)
         v_hat = corrected(v, h.beta2, h.t)
         rho_inf = 2 / (1 - h.beta2) - 1
-        rho = rho_inf - 2 * h.t * h.beta2**h.t / (1 - h.beta2**h.t)
+        rho = _seen(h.beta2, h.t)
         ready = rho >= h.threshold
         r2 = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
         r = jnp.sqrt(jnp.where(ready, r2, 1))

@@ -4,7 +4,17 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from nnlab.optim.core import Constant, Mask, Rate, add_weights, chain, descend, each, zeros
+from nnlab.optim.core import (
+    Constant,
+    Mask,
+    Rate,
+    add_weights,
+    chain,
+    descend,
+    each,
+    filled,
+    zeros,
+)
 from nnlab.optim.sgd import heavy_ball
 from nnlab.types import Array, Flag
 
@@ -68,7 +78,7 @@ def root_mean_square(
         return Squares(v) if centered is None else CentredSquares(v, m=jnp.zeros_like(w))
 
     def step(g, s, h):
-        correct = jnp.where(h.bias_correction, 1 / (1 - h.decay**h.t), 1)
+        correct = jnp.where(h.bias_correction, 1 / filled(h.decay, h.t), 1)
         v = h.decay * s.v + (1 - h.decay) * g**2
         if centered is None:
             return over_root(g, v * correct, h.eps, h.eps_in_root), Squares(v)

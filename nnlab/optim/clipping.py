@@ -9,6 +9,12 @@ from nnlab.optim.core import Rate, each, forgetful, whole
 from nnlab.types import Array
 
 
+def _share(size: Array, most: Any) -> Array:
+    """What is left of a gradient of this size: min(1, most / size), 1 where both are 0."""
+    within = size <= most
+    return jnp.where(within, 1, most / jnp.where(within, 1, size))
+
+
 def clip_values(bound: Rate) -> Any:
     """Clips every component to [-bound, bound]."""
     return each(forgetful, lambda g, s, h: (jnp.clip(g, -h.bound, h.bound), s), bound=bound)
@@ -21,7 +27,7 @@ def clip_norm(max_norm: Rate) -> Any:
     """
 
     def step(g, s, h):
-        share = jnp.minimum(1, h.max_norm / jnp.maximum(trees.norm(g), h.max_norm))
+        share = _share(trees.norm(g), h.max_norm)
         return trees.map(lambda x: share * x, g), s
 
     return whole(lambda _: (), step, max_norm=max_norm)
@@ -34,7 +40,7 @@ def clip_block_rms(bound: Rate) -> Any:
     """
 
     def step(g, s, h):
-        return g / jnp.maximum(1, jnp.sqrt(jnp.mean(g**2)) / h.bound), s
+        return g * _share(jnp.sqrt(jnp.mean(g**2)), h.bound), s
 
     return each(forgetful, step, bound=bound)
 

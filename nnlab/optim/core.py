@@ -14,8 +14,10 @@ both, h has
 A hyperparameter is a Python number, a traced scalar, or a schedule (count -> value, count 0 at the
 first step, as in optax); a rule with a schedule counts its steps.  Arithmetic and memory are at
 least float32, and the update comes back in the gradient's dtype; bfloat16 and float16 weights
-therefore keep float32 moments, where optax rounds them (.999 is 1 in bfloat16).  Weights and
-gradients are real.
+therefore keep float32 moments, where optax rounds them (.999 is 1 in bfloat16).  Numbers are
+rounded to that dtype before anything is computed of them, so that 1 - beta2 belongs to beta2 and a
+Python number does what a traced one does.  eps = 0 is taken as the root of the smallest normal
+number (1e-19 in float32), so that 0 / eps is 0.  Weights and gradients are real.
 """
 
 from collections.abc import Callable
@@ -127,14 +129,15 @@ def evaluated(state: Any, params: Params) -> Params | None:
     """The weights to evaluate where they are not those that train, None where they are.
 
     An optimizer that averages weights, or trains away from them, has a memory with a method
-    `evaluated(params)`; the outermost one is asked.
+    `evaluated(params)`; the outermost one is asked: what contains the others, or stands last in
+    the chain.
     """
     averages = [
         node
         for node in jax.tree.leaves(state, is_leaf=lambda node: hasattr(node, "evaluated"))
         if hasattr(node, "evaluated")
     ]
-    return averages[0].evaluated(params) if averages else None
+    return averages[-1].evaluated(params) if averages else None
 
 
 class Nothing(NamedTuple):
@@ -151,12 +154,26 @@ def zeros(memory: Any) -> Begin:
     return lambda w: memory(*[jnp.zeros_like(w) for _ in memory._fields])
 
 
+def filled(beta: Number, t: Any) -> Any:
+    """The weights that a running mean started at zero has given to t numbers: 1 - beta^t.
+
+    -expm1(t log1p(-(1 - beta))) keeps its digits for beta near 1, where beta^t has lost them.
+    """
+    return -jnp.expm1(t * jnp.log1p(-(1 - beta)))
+
+
+def above_zero(eps: Any, dtype: Any) -> Any:
+    """The eps, or for 0 the root of the smallest normal number: no root of a v is smaller but 0."""
+    least = float(jnp.finfo(dtype).tiny) ** 0.5
+    return (eps or least) if isinstance(eps, int | float) else jnp.where(eps == 0, least, eps)
+
+
 def corrected(mean: Array, beta: Number, t: Any) -> Array:
     """A running mean of t numbers, rid of its start at zero: mean / (1 - beta^t).
 
     The factor is one number for all of the array: division is the dearest arithmetic of a step.
     """
-    return mean * (1 / (1 - beta**t))
+    return mean * (1 / filled(beta, t))
 
 
 def descend(learning_rate: Rate) -> Any:
@@ -206,6 +223,8 @@ def _reader(hyper: dict[str, Any], counts: bool) -> tuple[Callable[..., Any], bo
 
         def at(dtype: Any, more: dict[str, Any]) -> Given:
             numbers = {name: _cast(value, dtype) for name, value in now.items()}
+            if "eps" in numbers:
+                numbers["eps"] = above_zero(numbers["eps"], dtype)
             return Given(**numbers, count=after, **more)
 
         return after, at
@@ -214,7 +233,10 @@ def _reader(hyper: dict[str, Any], counts: bool) -> tuple[Callable[..., Any], bo
 
 
 def _cast(value: Any, dtype: Any) -> Any:
-    """A traced number in the working dtype; Python numbers (weakly typed) and flags as they are."""
+    """A number in the working dtype, a Python number (weakly typed) rounded to it; flags as is."""
+    if isinstance(value, float):
+        with np.errstate(over="ignore"):  # to infinity, as XLA does
+            return float(np.asarray(value).astype(dtype))
     is_number = isinstance(value, jax.Array) and value.ndim == 0 and value.dtype != jnp.bool_
     return value.astype(dtype) if is_number else value
 

@@ -5,14 +5,15 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from nnlab.optim.core import Constant, Rate, add_weights, chain, each
-from nnlab.types import Array
+from nnlab.types import Array, Scalar
 
 
 class Proximal(NamedTuple):
-    """FTRL's linear term and sum of squared gradients."""
+    """FTRL's linear term, sum of squared gradients and last rate but 0 (0 before the first)."""
 
     z: Array
     v: Array
+    rate: Scalar
 
 
 def ftrl(
@@ -25,20 +26,28 @@ def ftrl(
 ) -> Any:
     """FTRL-Proximal solves for the weights under L1 and L2 penalties; L1 makes them exactly zero.
 
-    v' = v + g^2, z <- z + g - (v'^power - v^power) / learning_rate w, and
-    w = -(z - clip(z, -l1, l1)) / ((beta + v'^power) / learning_rate + 2 l2).
-    l2 is counted twice and v starts at .1, as in keras.Ftrl.
+    v' = v + g^2, z <- z + g - (p' - p) w with the pull p' = (beta + v'^power) / learning_rate and p
+    the same of v and the rate before (at first, the same rate), and
+    w = -(z - clip(z, -l1, l1)) / (p' + 2 l2), or w as it was where nothing pulls.
+    A rate of 0 makes no step and remembers nothing.  l2 is counted twice and v starts at .1, as in
+    keras.Ftrl.
     Source: McMahan et al., KDD (2013), algorithm 1.
     """
 
     def begin(w):
-        return Proximal(z=jnp.zeros_like(w), v=jnp.full_like(w, initial_accumulator))
+        v = jnp.full_like(w, initial_accumulator)
+        return Proximal(z=jnp.zeros_like(w), v=v, rate=jnp.zeros((), w.dtype))
 
     def step(g, s, h):
-        v = s.v + g**2
-        z = s.z + g - (v**h.power - s.v**h.power) / h.learning_rate * h.w
-        pull = (h.beta + v**h.power) / h.learning_rate + 2 * h.l2
-        return -(z - jnp.clip(z, -h.l1, h.l1)) / pull - h.w, Proximal(z, v)
+        moves = h.learning_rate != 0
+        rate = jnp.where(moves, jnp.asarray(h.learning_rate, g.dtype), s.rate)
+        last, v = jnp.where(s.rate == 0, rate, s.rate), s.v + g**2
+        pull = (h.beta + v**h.power) / rate
+        z = s.z + g - (pull - (h.beta + s.v**h.power) / last) * h.w
+        stiff = pull + 2 * h.l2
+        there = -(z - jnp.clip(z, -h.l1, h.l1)) / jnp.where(stiff > 0, stiff, 1)
+        u = jnp.where(moves & (stiff > 0), there - h.w, 0)
+        return u, Proximal(jnp.where(moves, z, s.z), jnp.where(moves, v, s.v), rate)
 
     return each(
         begin,

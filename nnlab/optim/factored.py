@@ -139,7 +139,7 @@ def sm3(learning_rate: Rate, momentum: Rate = 0.9, eps: Rate = 1e-8) -> Any:
         v = g**2 + v
         d = jnp.where(v > 0, g / jnp.sqrt(jnp.where(v > 0, v + h.eps, 1)), 0)
         m = h.momentum * s.m + (1 - h.momentum) * d
-        tops = tuple(v.max(others(g, axis)) for axis in range(g.ndim)) or (v,)
+        tops = tuple(v.max(others(g, axis), initial=0) for axis in range(g.ndim)) or (v,)
         return m, Cover(tops, m)
 
     return chain(each(begin, step, momentum=momentum, eps=eps), descend(learning_rate))

@@ -6,7 +6,16 @@ import jax
 import jax.numpy as jnp
 
 from nnlab.optim.adam import Moments, adam_step, zero_moments
-from nnlab.optim.core import Mask, Rate, Steps, add_weights, chain, descend, each
+from nnlab.optim.core import (
+    Mask,
+    Rate,
+    Steps,
+    add_weights,
+    chain,
+    descend,
+    each,
+    whole_steps,
+)
 from nnlab.types import Array
 
 
@@ -30,32 +39,36 @@ def galore(
 ) -> Any:
     """GaLore runs Adam on a low-rank projection of every matrix gradient.
 
-    d = Adam's direction for P^T g, step P d, with P the first `rank` singular vectors of g.
-    P is renewed every `refresh` steps from the side with more rows; arrays of other ranks use
+    d = Adam's direction for P^T g, step P d, with P the first `rank` left singular vectors of g;
+    a g with more rows than columns is turned round before and its step after.  So P lies on the
+    shorter side, as in the authors' code (in optax on the longer), and a rank of min(rows, columns)
+    projects nothing away.  P is renewed every `refresh` steps; arrays that are no matrices use
     plain Adam (unscaled).
     Source: Zhao et al., ICML (2024), algorithm 2.
     """
+    refresh = whole_steps(refresh, 1, "refresh")
 
     def begin(w):
         if w.ndim != 2:
             return zero_moments(w)
-        k = min(rank, *w.shape)
-        basis = jnp.zeros((max(w.shape), k), w.dtype)
-        return Projected(basis, zero_moments(jnp.zeros((k, min(w.shape)), w.dtype)))
+        short, long = sorted(w.shape)
+        k = min(rank, short)
+        basis = jnp.zeros((short, k), w.dtype)
+        return Projected(basis, zero_moments(jnp.zeros((k, long), w.dtype)))
 
     def step(g, s, h):
         if g.ndim != 2:
             return adam_step(g, s, h)
-        tall, rank = g.shape[0] >= g.shape[1], s.basis.shape[1]
+        tall = g.shape[0] > g.shape[1]
+        wide = g.T if tall else g
 
         def renewed():
-            left, _, right = jnp.linalg.svd(g, full_matrices=False)
-            return left[:, :rank] if tall else right[:rank].T
+            return jnp.linalg.svd(wide, full_matrices=False)[0][:, : s.basis.shape[1]]
 
-        basis = jax.lax.cond((h.t - 1) % h.refresh == 0, renewed, lambda: s.basis)
-        d, low = adam_step(basis.T @ (g if tall else g.T), s.low, h)
+        basis = jax.lax.cond((h.count - 1) % refresh == 0, renewed, lambda: s.basis)
+        d, low = adam_step(basis.T @ wide, s.low, h)
         u = h.scale * (basis @ d)
-        return u if tall else u.T, Projected(basis, low)
+        return u.T if tall else u, Projected(basis, low)
 
     rule = each(
         begin,
@@ -67,6 +80,5 @@ def galore(
         eps_root=0.0,
         nesterov=False,
         scale=scale,
-        refresh=refresh,
     )
     return chain(rule, add_weights(weight_decay, mask), descend(learning_rate))

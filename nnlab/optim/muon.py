@@ -65,7 +65,7 @@ def muon(
         if g.ndim == 2:
             m = h.beta * s.m + (1 - h.beta) * g
             u = orthogonalize(first_moment(g, m, h.beta, h), rounds, h.eps)
-            return max(1.0, g.shape[1] / g.shape[0]) ** 0.5 * u, Mean(m)
+            return max(1.0, g.shape[1] / max(1, g.shape[0])) ** 0.5 * u, Mean(m)
         return adam_step(g, s, h)
 
     rule = each(

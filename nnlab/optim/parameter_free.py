@@ -5,13 +5,24 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from nnlab import trees
-from nnlab.optim.core import Constant, Mask, Rate, add_weights, chain, descend, each, whole
+from nnlab.optim.core import (
+    Constant,
+    Mask,
+    Rate,
+    above_zero,
+    add_weights,
+    chain,
+    descend,
+    each,
+    filled,
+    whole,
+)
 from nnlab.types import Array, Flag, Params, Scalar
 
 
 def _adaptation(h: Any) -> Array:
     """Adam's two corrections for the start at zero, as one factor of the rate."""
-    return jnp.sqrt(1 - h.beta2**h.t) / (1 - h.beta1**h.t)
+    return jnp.sqrt(filled(h.beta2, h.t)) / filled(h.beta1, h.t)
 
 
 def _total_size(tree: Params) -> Scalar:
@@ -113,7 +124,8 @@ def prodigy(
     """Prodigy is D-Adapted Adam with gradients weighted by d^2, which finds the rate faster.
 
     d <- max(d, growth r / |s|_1), r and s running sums (rate beta3, by default sqrt(beta2)) of
-    d l <g, w_0 - w> and d l g over d_0; with safeguard_warmup s uses d in place of l.
+    d l <g, w_0 - w> and d l g over d_0; with safeguard_warmup s uses d in place of l.  Raises
+    UsageError for initial_distance = 0, from which d never grows.
     Source: Mishchenko and Defazio, ICML (2024), algorithm 4.
     """
 
@@ -244,8 +256,8 @@ def cocob(
     """
 
     def begin(w):
-        zero = jnp.zeros_like(w)
-        return Bets(start=w, total=zero, top=jnp.full_like(w, eps), sizes=zero, reward=zero)
+        zero, top = jnp.zeros_like(w), jnp.full_like(w, above_zero(eps, w.dtype))
+        return Bets(start=w, total=zero, top=top, sizes=zero, reward=zero)
 
     def step(g, s, h):
         c = h.learning_rate * g

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from nnlab import trees
-from nnlab.optim.core import Constant, Rate, corrected, whole
+from nnlab.optim.core import Constant, Rate, corrected, filled, whole
 from nnlab.types import Array, Flag, Params, Scalar
 
 TINY = 2.0**-52
@@ -150,7 +150,7 @@ def momo_adam(
         v = trees.map(lambda v, g: h.beta2 * v + (1 - h.beta2) * g**2, s.v, g)
         c = h.beta1 * s.c + (1 - h.beta1) * trees.dot(g, h.w)
         d = trees.map(lambda m, v: m / (h.eps + jnp.sqrt(corrected(v, h.beta2, h.t))), m, v)
-        age = 1 - h.beta1**h.t
+        age = filled(h.beta1, h.t)
         tau, bound = _reach(h, s, f, c, trees.dot(m, h.w), trees.dot(m, d), age)
         return _step(h, tau, d), AdamModel(m, v, f, c, bound)
 

@@ -4,7 +4,8 @@
     z <- z + (base step at y)
     x <- (1 - c) x + c z,  c = r^p / sum of r^p, r the largest rate so far
 
-Evaluate at x = `average(state, y)`.  Source: Defazio et al., NeurIPS (2024), algorithm 1.
+Evaluate at x = `average(state, y)`; a constraint that stands behind (max_norm, keep_nonnegative)
+holds for y and not for x.  Source: Defazio et al., NeurIPS (2024), algorithm 1.
 """
 
 from typing import Any, NamedTuple

@@ -16,6 +16,7 @@ from nnlab.optim.core import (
     corrected,
     descend,
     each,
+    whole_steps,
 )
 from nnlab.types import Array, Float
 
@@ -97,13 +98,18 @@ def soap(
 ) -> Any:
     """SOAP runs Adam in the slowly turning eigenbasis of Shampoo's matrices.
 
-    L_i <- beta2 L_i + (1 - beta2) (g g^T along axis i); Q_i starts as L_i's eigenvectors, that of
-    the largest value first, and every `refresh` steps becomes the orthonormal factor of L_i Q_i;
     m averages g, v the squares of g in the basis Q, and the step is m_hat / (sqrt(v_hat) + eps)
-    computed there and turned back.
-    Arrays of rank below two use Adam.  The first step is taken; the authors' code skips it.
+    computed there and turned back.  L_i <- beta2 L_i + (1 - beta2) (g g^T along axis i); behind
+    every `refresh`-th step Q_i becomes the orthonormal factor of L_i Q_i.  So no gradient is turned
+    by a basis made of it, in which it is diagonal.  For that reason the first gradient makes no
+    step, as in the authors' code: it only starts L_i, and Q_i as L_i's eigenvectors, that of the
+    largest value first; moments and steps count from the second.  Where the root of v_hat is but a
+    rounding error of its largest (as numpy's matrix_rank has it: times eps and the longest axis),
+    nothing moves: a gradient that comes twice, or lacks rank, leaves only such errors there.
+    Arrays of rank below two use Adam, from the first gradient on.
     Source: Vyas et al., ICLR (2025), algorithm 3.
     """
+    refresh = whole_steps(refresh, 1, "refresh")
 
     def begin(w):
         if w.ndim < 2:
@@ -118,22 +124,27 @@ def soap(
         means = tuple(
             h.beta2 * L + (1 - h.beta2) * _scatter(g, a) for a, L in zip(axes, s.means, strict=True)
         )
+        steps = h.count - 1  # the first gradient makes none
         bases = jax.lax.cond(
-            h.t == 1,
+            steps == 0,
             lambda: tuple(jnp.linalg.eigh(L)[1][:, ::-1] for L in means),
             lambda: jax.lax.cond(
-                h.t % h.refresh == 0,
+                steps % refresh == 0,
                 lambda: tuple(jnp.linalg.qr(L @ Q)[0] for L, Q in zip(means, s.bases, strict=True)),
                 lambda: s.bases,
             ),
         )
+        g = jnp.where(steps == 0, 0, g)
         turned, m = g, h.beta1 * s.m + (1 - h.beta1) * g
         d = m
-        for axis, Q in zip(axes, bases, strict=True):
+        for axis, Q in zip(axes, s.bases, strict=True):
             turned, d = _along(turned, Q.T, axis), _along(d, Q.T, axis)
         v = h.beta2 * s.v + (1 - h.beta2) * turned**2
-        d = corrected(d, h.beta1, h.t) / (jnp.sqrt(corrected(v, h.beta2, h.t)) + h.eps)
-        for axis, Q in zip(axes, bases, strict=True):
+        age = jnp.maximum(h.t - 1, 1)
+        root = jnp.sqrt(corrected(v, h.beta2, age))
+        rounding = max(g.shape) * jnp.finfo(g.dtype).eps * root.max(initial=0)
+        d = jnp.where(root > rounding, corrected(d, h.beta1, age) / (root + h.eps), 0)
+        for axis, Q in zip(axes, s.bases, strict=True):
             d = _along(d, Q, axis)
         return d, Rotated(means, bases, m, v)
 
@@ -146,6 +157,5 @@ def soap(
         eps=eps,
         eps_root=0.0,
         nesterov=False,
-        refresh=refresh,
     )
     return chain(rule, add_weights(weight_decay, mask), descend(learning_rate))

@@ -7,7 +7,17 @@ import jax
 import jax.numpy as jnp
 
 from nnlab import trees
-from nnlab.optim.core import Mask, Rate, Steps, add_weights, chain, corrected, descend, whole
+from nnlab.optim.core import (
+    Mask,
+    Rate,
+    Steps,
+    add_weights,
+    chain,
+    corrected,
+    descend,
+    whole,
+    whole_steps,
+)
 from nnlab.types import Array, Params, PRNGKey
 
 
@@ -46,6 +56,7 @@ def sophia(
     next step on.  Needs obj_fn=loss (weights -> loss) in update.
     Source: Liu et al., ICLR (2024), algorithm 3, with the clip at `clip`.
     """
+    refresh = whole_steps(refresh, 1, "refresh")
 
     def begin(w):
         return Curvature(m=trees.zeros_like(w), d=trees.zeros_like(w))
@@ -59,7 +70,7 @@ def sophia(
             seen = hutchinson(h.obj_fn, h.w, draw)
             return trees.map(lambda d, x: h.beta2 * d + (1 - h.beta2) * x, s.d, seen)
 
-        d = jax.lax.cond((h.t - 1) % h.refresh == 0, renewed, lambda: s.d)
+        d = jax.lax.cond((h.count - 1) % refresh == 0, renewed, lambda: s.d)
         return u, Curvature(m, d)
 
     rule = whole(
@@ -71,7 +82,6 @@ def sophia(
         eps=eps,
         gamma=gamma,
         clip=clip,
-        refresh=refresh,
     )
     return chain(rule, add_weights(weight_decay, mask), descend(learning_rate))
 

@@ -64,6 +64,8 @@ def decoupled_weight_decay(
 def max_norm(radius: Rate, mask: Mask = matrices) -> Any:
     """After the optimizer: the step ends on the ball |w_j| <= radius for each unit j (last axis).
 
+    This holds for the weights that train; schedule_free, asgd and lookahead are evaluated at
+    others, which may lie outside.
     Source: Srebro, Rennie and Jaakkola, NeurIPS (2004); Srivastava et al., JMLR 15 (2014), section
     5.1.
     """
@@ -79,7 +81,10 @@ def max_norm(radius: Rate, mask: Mask = matrices) -> Any:
 
 
 def keep_nonnegative(mask: Mask = None) -> Any:
-    """After the optimizer: weights that would fall below 0 stop at 0."""
+    """After the optimizer: weights that would fall below 0 stop at 0.
+
+    This holds for the weights that train; see `max_norm` for those of an average.
+    """
 
     def step(u, s, h):
         return jnp.where(h.w + u < 0, -h.w, u), s

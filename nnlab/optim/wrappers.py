@@ -192,7 +192,7 @@ def accumulate(optimizer: Any, every: Steps) -> Any:
     def step(g, s, h):
         n = (s.seen + 1).astype(trees.norm(g).dtype)
         mean = trees.map(lambda m, g: m + (g - m) / n, s.mean, g)
-        u, base = inner.update(mean, s.base, getattr(h, "w", None), **h.extra)
+        u, base = inner.update(mean, s.base, vars(h).get("w"), **h.extra)
         due = s.seen == every - 1
         kept = trees.map(lambda m: jnp.where(due, 0, m), mean)
         seen = ((s.seen + 1) % every).astype(jnp.int32)
@@ -210,10 +210,11 @@ class Health(NamedTuple):
     bad: Int[Array, ""]
 
 
-def apply_if_finite(optimizer: Any, patience: Steps = 0) -> Any:
+def apply_if_finite(optimizer: Any, patience: Steps = 5) -> Any:
     """Skips a call whose gradient is not finite, at most `patience` times in a row.
 
-    Equal to optax.apply_if_finite.
+    The next such call passes, so that a run which cannot recover ends as one that diverged.
+    Equal to optax.apply_if_finite, which leaves the number to the caller.
     """
     inner = optax.with_extra_args_support(optimizer)
     patience = whole_steps(patience)
@@ -224,7 +225,7 @@ def apply_if_finite(optimizer: Any, patience: Steps = 0) -> Any:
     def step(g, s, h):
         finite = jnp.all(jnp.asarray([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(g)], bool))
         bad = jnp.where(finite, 0, s.bad + 1).astype(jnp.int32)
-        u, base = inner.update(g, s.base, h.w, **h.extra)
+        u, base = inner.update(g, s.base, vars(h).get("w"), **h.extra)
         go = finite | (bad > patience)
         return trees.map(lambda u: jnp.where(go, u, 0), u), Health(_where(go, base, s.base), bad)
 
@@ -252,7 +253,8 @@ def average_weights(decay: Rate = 0.999) -> Any:
     """Keeps a running mean of the weights that the updates lead to, and passes the updates on.
 
     total <- decay total + (1 - decay)(w + u), read as total / (1 - decay^t); stands last in a
-    chain.  A sweep evaluates at the mean; elsewhere `optim.core.evaluated` gives it.
+    chain.  A sweep evaluates at the mean; elsewhere `optim.core.evaluated` gives it.  Behind sam it
+    would average the tops of climbs too: sam(chain(optimizer, average_weights())) does not.
     Source: Polyak and Juditsky (1992); the exponential form: Tarvainen and Valpola, NeurIPS (2017).
     """
 
