@@ -200,7 +200,9 @@ WRONG = {
     "a network without targets": (
         lambda: nnlab.Sweep(nnlab.models.mlp([3]), cloud()), "has no targets",
     ),
-    "a batch of nothing": (lambda: nnlab.Sweep(bowl(), batch_size=100).run(), "batch_size 100 is larger"),
+    "a batch of nothing": (
+        lambda: nnlab.Sweep(bowl(), batch_size=100).run(), "batch_size 100 is larger",
+    ),
 }  # fmt: skip
 
 
