@@ -68,6 +68,15 @@ def test_tables_have_every_config_once_and_blanks_where_it_reads_nothing(mixed):
         assert (f"{knob} " in table.headline(mixed)) == (not np.isnan(best[knob]))
 
 
+def test_configs_that_come_to_the_same_keep_a_row_each():
+    configs = [{"optimizer": "adam", "momentum": m} for m in (0.5, 0.9)]
+    configs += [{"optimizer": "momentum", "momentum": 0.9}]
+    sweep = nnlab.Sweep(nnlab.models.mlp([4]), blobs(), {"config": configs}, **KNOBS)
+    results = sweep.run(progress=False)
+    assert results.configs == 2
+    assert sorted(table.configs(results)["config"]) == [0, 1, 2]
+
+
 def regression() -> nnlab.data.Dataset:
     x = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
     return nnlab.data.from_arrays(x, np.sin(x[:, 0]) + 0.1 * x[:, 1], name="waves")

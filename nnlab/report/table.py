@@ -100,7 +100,8 @@ def _rows(
 ) -> pd.DataFrame:
     """A table of `best` as rows, the best mean first, rows without a finite mean last.
 
-    Each config stands in one row, and what it does not read is missing there.
+    Cells that differ in what they do not read stand in one row, where that is missing; configs that
+    were listed by hand keep a row each.
     """
     metric = results.headline
     best = results.best(metric, over, report, confidence)
@@ -118,5 +119,6 @@ def _rows(
     rank = np.argsort((-key if larger_is_better(metric) else key).to_numpy(), kind="stable")
     table = table.iloc[rank]
     if RUN in table:
-        table = table.drop_duplicates(RUN).drop(columns=RUN)
+        listed = [axis for axis in ("config",) if axis in table]
+        table = table.drop_duplicates([RUN, *listed]).drop(columns=RUN)
     return table.reset_index(drop=True)
