@@ -241,6 +241,7 @@ REFUSED = {
     "ablate --dropout -0.1": ["dropout needs a probability", "-0.1"],
     "ablate --dropout 0.5 --hidden linear": ["dropout changes nothing", "has no dropout"],
     "ablate --batch-norm maybe": ["--batch-norm takes on, off or on,off, got 'maybe'"],
+    "ablate --set reshuffle=maybe": ["--reshuffle takes on, off or on,off, got 'maybe'"],
     "ablate --momentum 0.9,0.99": ["momentum does nothing for optimizer adam"],
     "ablate --hidden 0x5": ["--hidden '0x5'", "5x100"],
     "ablate --hidden -5": ["--hidden '-5'", "5x100"],

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnlab.errors import UsageError
-from nnlab.sweeps.axes import WHOLE, check_count, log_space
+from nnlab.sweeps.axes import FLAGS, WHOLE, check_count, log_space
 from nnlab.sweeps.choices import TABLES
 from nnlab.sweeps.search import Range
 
@@ -43,7 +43,7 @@ def reader(knob: str) -> Callable[[str, str], list[Any]]:
     """How one part of a knob's text is read."""
     if knob in TABLES or knob == "precision":
         return lambda _, part: [part]
-    return {"hidden": sizes, "batch_norm": switch}.get(knob, numbers)
+    return sizes if knob == "hidden" else switch if knob in FLAGS else numbers
 
 
 def numbers(knob: str, part: str) -> list[Any]:
