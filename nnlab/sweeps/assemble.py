@@ -114,7 +114,7 @@ def made_with(description: dict[str, Any]) -> dict[str, str]:
     """Versions and device, of a sweep that went on with others all of them in order."""
     parts = [description["made with"], *description.get("continued with", [])]
     return {
-        what.replace(" ", "_"): ", then ".join(dict.fromkeys(part[what] for part in parts))
+        what.replace(" ", "_"): ", then ".join(dict.fromkeys(p[what] for p in parts if what in p))
         for what in parts[0]
     }
 
