@@ -58,6 +58,8 @@ def ablate(
     data_dir: o.DataDir = None,
     scaling: o.Scaling = None,
     limit: o.Limit = None,
+    metrics: o.Metrics = None,
+    by: o.By = None,
     out: o.Out = None,
     lanes: o.Lanes = None,
     quiet: o.Quiet = False,
@@ -66,17 +68,20 @@ def ablate(
     """Train every combination of the values given, with error bars over seeds."""
     typed = locals().copy()
     from nnlab.cli.plan import given, make_sweep, read_file, read_settings
+    from nnlab.sweeps.metrics import check_judge
 
     options = (read_file(config) if config else {}) | given(typed)
     options["set"] = dict(options.get("set", {})) | read_settings(set_ or [])
-    sweep = make_sweep(options)
+    sweep, by = make_sweep(options), options.get("by")
+    if by is not None:
+        check_judge(by, sweep.metrics)
     if dry_run:
         show_summary(sweep.summary(lanes))
         show_prediction(sweep.predict(lanes))
         return
     with kept(out):
         results = sweep.run(out, lanes=lanes, progress=not quiet)
-    show_results(results, out)
+    show_results(results if by is None else results.judged_by(by), out)
 
 
 @app.command()
@@ -85,19 +90,23 @@ def report(
     to: Annotated[
         Path | None, typer.Option(help="Where to write the page [DIRECTORY/report].")
     ] = None,
+    by: o.By = None,
 ) -> None:
     """Write figures and a table of a sweep as one readable page."""
     from nnlab.report.page import write
     from nnlab.sweeps.sweep import load
 
-    OUT.print(f"wrote {write(load(directory), to or directory / 'report')}", soft_wrap=True)
+    results = load(directory) if by is None else load(directory).judged_by(by)
+    OUT.print(f"wrote {write(results, to or directory / 'report')}", soft_wrap=True)
 
 
 @app.command(name="list")
 def list_(
     kind: Annotated[
         str | None,
-        typer.Argument(help="init, activation, loss, optimizer, transform, schedule or data."),
+        typer.Argument(
+            help="init, activation, loss, metric, optimizer, transform, schedule or data."
+        ),
     ] = None,
 ) -> None:
     """List every name that an option or axis may take, with one line each."""

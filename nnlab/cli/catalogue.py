@@ -30,6 +30,7 @@ CATALOGUE: dict[str, Entries] = {
     "init": functions("init"),
     "activation": functions("activation"),
     "loss": functions("loss"),
+    "metric": functions("metric"),
     "optimizer": functions("optimizer"),
     "transform": functions("transform"),
     "schedule": functions("schedule"),

@@ -51,6 +51,8 @@ DataDir = Annotated[
 ]
 Scaling = Annotated[str | None, text("none, unit, standard or feature [standard]", panel=DATA)]
 Limit = Annotated[int | None, text("Use only the first N training examples", panel=DATA)]
+Metrics = Annotated[str | None, text("Measure these too: brier,top_k_accuracy:3", panel=RUN)]
+By = Annotated[str | None, text("Choose by this metric, as val_brier [val_accuracy]", panel=RUN)]
 Out = Annotated[
     Path | None, text("Keep results here; the same command continues from there", panel=RUN)
 ]

@@ -6,7 +6,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from nnlab.cli.words import option, seeds, span, values
+from nnlab.cli.words import option, seeds, span, split, values
 from nnlab.data import load as load_data
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError, unknown
@@ -16,8 +16,10 @@ from nnlab.sweeps.sweep import Sweep
 
 HIDDEN = (100, 100)
 DATA_OPTIONS = ("data", "data_dir", "scaling", "limit")
-ENTRIES = {"data": str, "data_dir": str, "scaling": str, "limit": int, "set": dict}
+ENTRIES = {"data": str, "data_dir": str, "scaling": str, "limit": int, "by": str, "set": dict}
 """The entries of a TOML file that are not knobs, and their types."""
+JUDGING = ("metrics", "by")
+"""Options that say what is measured, and what is chosen by."""
 KNOBS = (
     "hidden", "init", "bias_init", "activation", "batch_norm", "dropout", "loss", "optimizer",
     "transform", "schedule", "learning_rate", "momentum", "weight_decay", "label_smoothing",
@@ -38,7 +40,7 @@ def read_file(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
     content = {name.replace("-", "_"): value for name, value in content.items()}
-    allowed = {*DATA_OPTIONS, *KNOBS, "seeds", "set"}
+    allowed = {*DATA_OPTIONS, *KNOBS, *JUDGING, "seeds", "set"}
     for name, value in content.items():
         if name not in allowed:
             raise unknown(f"entry of {path}", name, allowed)
@@ -64,8 +66,8 @@ def read_settings(settings: list[str]) -> dict[str, str]:
 
 
 def given(typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a command's arguments, the knobs, seeds and data options that somebody typed."""
-    names = (*KNOBS, "seeds", *DATA_OPTIONS)
+    """Of a command's arguments, the knobs, metrics, seeds and data that somebody typed."""
+    names = (*KNOBS, *JUDGING, "seeds", *DATA_OPTIONS)
     return {name: typed[name] for name in names if typed.get(name) is not None}
 
 
@@ -93,7 +95,8 @@ def make_sweep(options: Mapping[str, Any]) -> Sweep:
     data, written = load_chosen(options), knob_texts(options)
     axes, fixed = divided({knob: values(knob, text) for knob, text in written.items()})
     model = mlp(fixed.pop("hidden", HIDDEN))
-    return Sweep(model, data, axes | {"seed": seeds(options.get("seeds", 3))}, **fixed)
+    axes |= {"seed": seeds(options.get("seeds", 3))}
+    return Sweep(model, data, axes, metrics=metrics(options), **fixed)
 
 
 def make_search(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +114,14 @@ def make_search(options: Mapping[str, Any]) -> dict[str, Any]:
             "a search needs a range or a list to draw from; try --learning-rate 1e-6..1e-2"
         )
     model = mlp(fixed.pop("hidden", HIDDEN))
-    return {"ranges": drawn, "model": model, "data": data, **fixed}
+    judging = {"metrics": metrics(options), "by": options.get("by")}
+    return {"ranges": drawn, "model": model, "data": data, **judging, **fixed}
+
+
+def metrics(options: Mapping[str, Any]) -> list[str]:
+    """What is to be measured besides, as a list."""
+    written = options.get("metrics", "")
+    return split(written) if isinstance(written, str) else written
 
 
 def divided(found: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], dict[str, Any]]:

@@ -53,6 +53,8 @@ def search(
     data_dir: o.DataDir = None,
     scaling: o.Scaling = None,
     limit: o.Limit = None,
+    metrics: o.Metrics = None,
+    by: o.By = None,
     out: o.Out = None,
     quiet: o.Quiet = False,
 ) -> None:

@@ -82,3 +82,5 @@ def ndcg(scores: Items, relevance: Items) -> Scalar:
 METRICS: dict[str, Callable[..., jax.Array]] = {
     f.__name__: f for f in (accuracy, top_k_accuracy, brier, binary_accuracy, reciprocal_rank, ndcg)
 }
+LARGER_IS_BETTER = frozenset(METRICS) - {"brier"}
+"""The names of those between 0 and 1, the better the larger."""

@@ -36,7 +36,7 @@ def beside(
     y = np.arange(len(names))[::-1]
     marks = {name: np.asarray(values, float) for name, values in others.items()}
     mean, *ends = (found[end].values for end in ("mean", "low", "high"))
-    accuracies = style.larger_is_better(metric)
+    accuracies = style.in_percent(metric)
     if accuracies:
         mean, ends = 1 - mean, [1 - end for end in reversed(ends)]
         marks = {name: 1 - values for name, values in marks.items()}

@@ -10,7 +10,8 @@ from nnlab.report import drawing, style
 from nnlab.report.select import needs_results, tuned_before, unfinished
 from nnlab.report.style import texts, words
 from nnlab.report.table import shown_metric
-from nnlab.sweeps.results import Results, larger_is_better
+from nnlab.sweeps.metrics import larger_is_better
+from nnlab.sweeps.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -23,7 +23,8 @@ from nnlab.report.select import (
     reduce,
 )
 from nnlab.report.style import capital, words
-from nnlab.sweeps.results import Results, larger_is_better
+from nnlab.sweeps.metrics import larger_is_better
+from nnlab.sweeps.results import Results
 from nnlab.sweeps.statistics import t_interval
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _colouring(mean: np.ndarray, metric: str) -> tuple[dict[str, Any], str]:
     seen = mean[np.isfinite(mean)] if np.isfinite(mean).any() else np.array([0.0, 1.0])
     low, high = float(seen.min()), float(seen.max())
     end = high if style.in_percent(metric) else _end(seen)
-    log = not style.in_percent(metric) and low > 0 and end >= MOST * low
+    log = style.on_log_scale(metric) and low > 0 and end >= MOST * low
     name = style.MAP if larger_is_better(metric) else f"{style.MAP}_r"
     cmap = colormaps[name].with_extremes(bad=style.MISSING)
     look = {"cmap": cmap, "norm": LogNorm(low, end) if log else Normalize(low, end)}

@@ -12,6 +12,7 @@ from nnlab.report import drawing, labels, style
 from nnlab.report.folder import refusal, refuse_foreign
 from nnlab.report.style import text, words
 from nnlab.sweeps.axes import label
+from nnlab.sweeps.metrics import larger_is_better
 from nnlab.sweeps.search import Range, Search, Trial
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def trial_curves(search: Search, most: int = 20) -> "Figure":
     style.whole_numbers(ax.xaxis)
     ax.set_xlabel("epoch")
     ax.set_ylabel(words(search.metric))
-    ax.legend(loc="lower right" if "accuracy" in search.metric else "upper right")
+    ax.legend(loc="lower right" if larger_is_better(search.metric) else "upper right")
     n = search.stages[0].dataset.sizes["seed"]
     one = f"One line per trial, {'one seed' if n == 1 else f'{n} seeds'}."
     drawing.small_print(fig, [one, floor])

@@ -10,7 +10,8 @@ from nnlab.errors import UsageError
 from nnlab.report.labels import key_of
 from nnlab.report.style import listed, texts, words
 from nnlab.sweeps.draws import over_draws
-from nnlab.sweeps.results import DRAW, Results, larger_is_better
+from nnlab.sweeps.metrics import larger_is_better
+from nnlab.sweeps.results import DRAW, Results
 
 MOST_HUES, MOST_PANELS, MOST_CELLS = 7, 6, 12
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnlab.sweeps.results import larger_is_better
+from nnlab.sweeps.metrics import larger_is_better
 from nnlab.sweeps.statistics import Spacing, spacing
 
 if TYPE_CHECKING:
@@ -153,6 +153,11 @@ def in_percent(metric: str) -> bool:
     return "accuracy" in metric
 
 
+def on_log_scale(metric: str) -> bool:
+    """True for what is to be small: losses and errors, not accuracies, nor what is made of them."""
+    return not in_percent(metric) and not larger_is_better(metric)
+
+
 def capital(sentence: str) -> str:
     """The sentence with a capital letter."""
     return sentence[:1].upper() + sentence[1:]
@@ -200,11 +205,11 @@ def floored(values: ArrayLike, metric: str) -> tuple[np.ndarray, str]:
     """Losses as a log scale can show them, and what to say of it: none below the floor.
 
     The floor is a power of ten, below the least that is not 0 and at most DECADES below the top.
-    Accuracies and losses that may be negative stay as they are.
+    Accuracies, scores and losses that may be negative stay as they are.
     """
     values = np.asarray(values, float)
     seen = values[np.isfinite(values)]
-    if in_percent(metric) or not seen.size or seen.min() < 0:
+    if not on_log_scale(metric) or not seen.size or seen.min() < 0:
         return values, ""
     positive = seen[seen > 0] if seen.any() else np.ones(1)
     top = min(positive.max(), FAR * float(np.median(positive)))
@@ -229,7 +234,7 @@ def y_scale(ax: "Axes", metric: str, values: np.ndarray) -> None:
         low, high = ax.get_ylim()
         if larger_is_better(metric):
             ax.set_ylim(max(low, -0.03), min(high, 1.03))
-    elif seen.size and seen.min() > 0:
+    elif on_log_scale(metric) and seen.min() > 0:
         low, high = seen.min(), min(seen.max(), FAR * np.median(seen))
         ax.set_yscale("log")
         margin = max((high / low) ** 0.06, 1.05)

@@ -10,7 +10,8 @@ import xarray as xr
 from nnlab.report.select import varied
 from nnlab.report.style import capital, number, text, words
 from nnlab.sweeps.draws import over_draws
-from nnlab.sweeps.results import RUN, Results, larger_is_better
+from nnlab.sweeps.metrics import larger_is_better
+from nnlab.sweeps.results import RUN, Results
 
 
 def shown_metric(results: Results) -> str:

@@ -16,12 +16,13 @@ from nnlab.models.pretraining import FROM_DATA
 from nnlab.nn.elementwise import elementwise
 from nnlab.nn.losses import LOSSES
 from nnlab.nn.losses_regression import squared_error
-from nnlab.nn.metrics import accuracy
+from nnlab.nn.metrics import METRICS, accuracy
 from nnlab.optim import OPTIMIZERS_SEE
 from nnlab.optim.around import TRANSFORMS_SEE
 from nnlab.optim.core import Sees
 from nnlab.optim.transforms import l2
-from nnlab.sweeps.choices import hyperparameters, is_length, parameters
+from nnlab.sweeps.blame import blamed, came
+from nnlab.sweeps.choices import Choice, hyperparameters, is_length, parameters
 from nnlab.sweeps.recipe import CONSTANT, Branch, Pairs, Recipe
 from nnlab.train.task import Rule, Task, minimise, rule, supervised
 from nnlab.types import Activation, Array, PRNGKey, Scalar
@@ -48,11 +49,12 @@ def build_task(
     classes: int,
     always: frozenset[str] = frozenset(),
     activation: Chosen | None = None,
+    metrics: Sequence[Choice] = (),
 ) -> Task:
     """The forward half of a recipe's segment: a problem's own loss, or a network's with a cost.
 
     The flags named by `always` are on in all its runs, whatever their numbers say; `activation`
-    stands in for the recipe's own.
+    stands in for the recipe's own; `metrics` are measured beside the loss and the accuracy.
     """
     model = recipe.model
     if isinstance(model, Problem):
@@ -77,31 +79,58 @@ def build_task(
         return squared_error(output, target.reshape(output.shape))
 
     common = {"accuracy": right} if classes else {"squared_error": error}
-    return supervised(apply, cost, {"loss": plain} | common)
+    more = {choice.label: build_metric(choice, classes) for choice in metrics}
+    return supervised(apply, cost, {"loss": plain} | common | more)
 
 
 def build_cost(loss: Branch, classes: int) -> Cost:
-    """The loss of one example; nnlab's losses of target vectors get a class as a one-hot vector."""
+    """The loss of one example."""
     function, static = loss
-    ours = function in LOSSES.values()
-    of_labels = ours and parameters(function)[1].name == "label"
-    if of_labels and not classes:
-        raise UsageError(
-            f"loss {function.__name__} needs classes, and the data have numbers; try squared_error"
-        )
-    one_hot = classes and ours and not of_labels
+    fitting = fitted(function, classes, "loss", "squared_error")
 
     def cost(output: Array, target: Array, numbers: Mapping[str, Any]) -> Scalar:
-        if one_hot:
-            target = jax.nn.one_hot(target, classes, dtype=output.dtype)
-        elif not classes:
-            target = target.reshape(output.shape)
         more = dict(static) | own(numbers, "loss")
         if "label_smoothing" in numbers:
             more["smoothing"] = numbers["label_smoothing"]
-        return function(output, target, **more)
+        return function(output, fitting(output, target), **more)
 
     return cost
+
+
+def build_metric(choice: Choice, classes: int) -> Cost:
+    """A metric of one example, which reads none of a run's numbers."""
+    function, more = choice.function, dict(choice.static + choice.numbers)
+    fitting, what = fitted(function, classes, "metric", "ndcg"), f"metric {choice.label}"
+
+    def metric(output: Array, target: Array, numbers: Mapping[str, Any]) -> Scalar:
+        del numbers
+        with blamed(what):
+            value = function(output, fitting(output, target), **more)
+        if jnp.shape(value) != ():
+            raise UsageError(f"{what} returns {came(value)} for one example; it needs one number")
+        return jnp.asarray(value, jnp.float32)
+
+    return metric
+
+
+def fitted(
+    function: Callable[..., Any], classes: int, kind: str, other: str
+) -> Callable[[Array, Array], Array]:
+    """A target as a loss or metric reads it: nnlab's of vectors get a class as a one-hot vector."""
+    ours = function in (*LOSSES.values(), *METRICS.values())
+    of_labels = ours and parameters(function)[1].name == "label"
+    if of_labels and not classes:
+        raise UsageError(
+            f"{kind} {function.__name__} needs classes, and the data have numbers; try {other}"
+        )
+    one_hot = classes and ours and not of_labels
+
+    def fitting(output: Array, target: Array) -> Array:
+        if one_hot:
+            return jax.nn.one_hot(target, classes, dtype=output.dtype)
+        return target if classes else target.reshape(output.shape)
+
+    return fitting
 
 
 def activation_of(recipe: Recipe) -> Chosen:

@@ -21,6 +21,7 @@ from nnlab.models.pretraining import FROM_DATA
 from nnlab.nn.activations import ACTIVATIONS
 from nnlab.nn.initializers import INITIALIZERS
 from nnlab.nn.losses import LOSSES
+from nnlab.nn.metrics import METRICS
 from nnlab.optim import OPTIMIZERS
 from nnlab.optim.around import TRANSFORMS
 from nnlab.optim.schedules import SCHEDULES, Count, with_boundaries
@@ -34,10 +35,11 @@ TABLES: dict[str, Mapping[str, Callable[..., Any]]] = {
     "schedule": SCHEDULES,
     "transform": TRANSFORMS,
     "loss": LOSSES,
+    "metric": {name: f for name, f in METRICS.items() if name != "accuracy"},
 }
-"""The knobs whose values are choices, with the names they may take."""
+"""What is chosen by name, knobs but for the metric, with the names there are."""
 
-DATA_ARGUMENTS = {"activation": 1, "transform": 1, "loss": 2}
+DATA_ARGUMENTS = {"activation": 1, "transform": 1, "loss": 2, "metric": 2}
 """Leading parameters that are data, not hyperparameters: an activation's x."""
 FROM_THE_RUN: dict[str, dict[str, Any]] = {
     "optimizer": {"learning_rate": 1.0, "key": None},
@@ -212,7 +214,7 @@ def check(kind: str, choice: Choice) -> None:
     arguments = dict(choice.static + choice.numbers)
     if kind == "schedule":
         check_schedule(choice, arguments)
-    if not arguments or kind == "loss" or choice.function in FROM_DATA.values():
+    if not arguments or kind in ("loss", "metric") or choice.function in FROM_DATA.values():
         return
     if kind == "activation":
         pieces = arguments.get("pieces", 1)

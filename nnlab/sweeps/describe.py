@@ -18,6 +18,7 @@ from nnlab.sweeps.choices import Choice, parse
 from nnlab.sweeps.group import Group
 from nnlab.sweeps.identity import identity
 from nnlab.sweeps.labels import label, words
+from nnlab.sweeps.metrics import METRIC
 from nnlab.sweeps.recipe import FORWARD
 from nnlab.sweeps.record_shapes import LABELS, variables
 from nnlab.sweeps.store import FORMAT
@@ -99,6 +100,9 @@ def own_parts(sweep: "Sweep") -> Iterator[tuple[str, str]]:
             yield f"{knob} {label(value)}", identity(value)
     for name, function in sweep.recording.functions:
         yield f"record {name}", identity(function)
+    for choice in sweep.recording.metrics:
+        if not says_all(METRIC, choice):
+            yield f"metric {choice.label}", identity(choice)
 
 
 def says_all(knob: str, choice: Choice) -> bool:

@@ -121,7 +121,7 @@ class Group:
 
     def make_task(self, recipe: Recipe, classes: int, activation: Chosen) -> Task:
         """A recipe's task, with an activation in place of its own."""
-        task = build_task(recipe, classes, self.always, activation)
+        task = build_task(recipe, classes, self.always, activation, self.recording.metrics)
         return self.recording.task(task, recipe, activation)
 
     @property

@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import numpy as np
+
+from nnlab.errors import unknown
 from nnlab.sweeps.choices import Choice
 
 
@@ -19,6 +22,16 @@ def label(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return brief(value)
     return value if isinstance(value, bool | int | float | str) else words(value)
+
+
+def place_of(value: Any, labels: np.ndarray, axis: str) -> int:
+    """Where among an axis's labels a value is; numbers match to a relative 1e-6."""
+    value = label(value) if isinstance(value, tuple) else value
+    numeric = np.issubdtype(labels.dtype, np.number) and isinstance(value, int | float | np.number)
+    same = np.isclose(labels, value, rtol=1e-6, atol=0) if numeric else labels == value
+    if not np.any(same):
+        raise unknown(axis.replace("_", " "), value, [str(label) for label in labels])
+    return int(np.flatnonzero(same)[0])
 
 
 def brief(value: Any) -> str:

@@ -20,7 +20,9 @@ from nnlab.models.model import Network, Settings
 from nnlab.models.signals import LayerStatistics, Signal, layer_statistics, signals
 from nnlab.sweeps.blame import blamed, came
 from nnlab.sweeps.build import Chosen, run_settings
+from nnlab.sweeps.choices import Choice
 from nnlab.sweeps.labels import words
+from nnlab.sweeps.metrics import read_metrics
 from nnlab.sweeps.recipe import Recipe
 from nnlab.train.keys import root
 from nnlab.train.loop import Plan
@@ -88,12 +90,16 @@ class Recording:
     """Sets whose outputs are kept."""
     fit: bool = False
     """Whether training examples are measured as validation examples are."""
+    metrics: tuple[Choice, ...] = ()
+    """What is measured of all examples, beside losses and accuracies."""
 
     @property
     def labels(self) -> list[str]:
         """What was asked for, in words: these identify it."""
         functions = [label for label, _ in self.functions]
-        return functions + [FIT] * self.fit + [f"{name}_outputs" for name in self.keep]
+        metrics = [f"metric {choice.label}" for choice in self.metrics]
+        kept = [f"{name}_outputs" for name in self.keep]
+        return functions + [FIT] * self.fit + kept + metrics
 
     def plan(self, plan: Plan) -> Plan:
         """A loop that measures and keeps what is asked for."""
@@ -129,8 +135,11 @@ class Recording:
 NOTHING = Recording()
 
 
-def read_record(record: Any) -> Recording:
-    """A name, a {label: function}, or a list of them. Raises UsageError for anything else."""
+def read_record(record: Any, metrics: Any = ()) -> Recording:
+    """A name, a {label: function}, or a list of them; `metrics` as in `read_metrics`.
+
+    Raises UsageError for anything else.
+    """
     many = isinstance(record, Sequence) and not isinstance(record, str)
     items = list(record) if many else [record]
     functions: dict[str, Function] = {}
@@ -154,7 +163,9 @@ def read_record(record: Any) -> Recording:
             for label, function in item.items():
                 check_function(label, function)
                 functions[label] = function
-    return Recording(tuple(functions.items()), tuple(dict.fromkeys(keep)), fit)
+    return Recording(
+        tuple(functions.items()), tuple(dict.fromkeys(keep)), fit, read_metrics(metrics)
+    )
 
 
 def check_function(label: Any, function: Any) -> None:

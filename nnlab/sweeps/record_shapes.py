@@ -12,6 +12,7 @@ from nnlab.errors import UsageError
 from nnlab.models.signals import LayerStatistics
 from nnlab.sweeps.arrays import outputs_of
 from nnlab.sweeps.blame import blamed
+from nnlab.sweeps.build import activation_of
 from nnlab.sweeps.labels import words
 from nnlab.sweeps.recipe import Recipe
 from nnlab.sweeps.record import PREFIX, Recording, layers
@@ -52,6 +53,8 @@ def variables(
     found: dict[str, Variable] = {}
     epochs = max(group.plan.epochs for group in groups)
     for group in groups:
+        if recording.metrics:
+            try_metrics(group, data)
         shapes = shapes_of(recording, group, data)
         for name, shape in shapes.items():
             dims = DIMS.get(name) or tuple(f"{name}_{i}" for i in range(len(shape)))
@@ -92,13 +95,26 @@ def observed(
 ) -> dict[str, tuple[int, ...]]:
     """The shapes of what one run observes."""
     params, stats = start(recipe, "batch_norm" in numbers, data)
-    _, batch = equal_batches(len(data.valid.y))
-    x = jax.ShapeDtypeStruct((batch, *data.shape), jnp.float32)
-    y = jax.ShapeDtypeStruct((batch, *data.valid.y.shape[1:]), data.valid.y.dtype)
+    x, y = validation_batch(data)
     task = recording.task(Task(unasked, unasked), recipe)
     with blamed(f"record {', '.join(label for label, _ in recording.functions)}"):
         found = jax.eval_shape(task.observe, params, stats, x, y, traced(numbers))
     return trees.map(lambda a: a.shape, found)
+
+
+def validation_batch(data: Dataset) -> tuple[Any, Any]:
+    """The shapes of the first batch (x, y) that validation is measured with."""
+    _, batch = equal_batches(len(data.valid.y))
+    x = jax.ShapeDtypeStruct((batch, *data.shape), jnp.float32)
+    return x, jax.ShapeDtypeStruct((batch, *data.valid.y.shape[1:]), data.valid.y.dtype)
+
+
+def try_metrics(group: "Group", data: Dataset) -> None:
+    """Raise UsageError for a metric that does not work, or gives more than a number."""
+    recipe, numbers = group.recipes[0], group.for_tasks[0]
+    task = group.make_task(recipe, data.classes, activation_of(recipe))
+    params, stats = start(recipe, "batch_norm" in numbers, data)
+    jax.eval_shape(task.measure, params, stats, *validation_batch(data), traced(numbers))
 
 
 def longest(name: str, one: Variable, other: Variable) -> Variable:

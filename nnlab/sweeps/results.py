@@ -2,10 +2,11 @@
 
 Conventions, kept by every method.  An unfinished run (`diverged_at` = -1) is missing: it is left
 out of means and of n.  A diverged run is not missing: its loss is +inf, so the mean loss of a cell
-with a diverged seed is +inf and has no interval; its accuracy counts as recorded (chance or 0).
-Larger is better for metrics named *accuracy*, smaller for all others.  A metric with a history is
-taken at the last epoch unless `epoch` says otherwise.  Intervals are Student's t over seeds; with
-one seed they are NaN.
+with a diverged seed is +inf and has no interval; its accuracy counts as recorded (chance or 0), and
+whatever else is not finite as the worst there is.
+Which of two values is better is said by `sweeps.metrics.larger_is_better`.  A metric with a history
+is taken at the last epoch unless `epoch` says otherwise.  Intervals are Student's t over seeds;
+with one seed they are NaN.
 """
 
 from collections.abc import Iterable
@@ -20,7 +21,8 @@ import xarray as xr
 from nnlab.errors import UsageError, unknown
 from nnlab.sweeps import netcdf
 from nnlab.sweeps.border import crowded
-from nnlab.sweeps.labels import label
+from nnlab.sweeps.labels import label, place_of
+from nnlab.sweeps.metrics import check_judge, is_share, larger_is_better, of_examples
 from nnlab.sweeps.statistics import labelled, paired_interval, spacing, t_interval
 
 Names = str | Iterable[str]
@@ -30,6 +32,7 @@ RUN = "run"
 """The variable [axis, ...] that numbers distinct configs: cells of one number share their runs."""
 OWN = ("diverged_at", RUN)
 """Variables that are no metrics."""
+JUDGED_BY = "judged_by"
 Epoch = int | Literal["all"] | None
 
 
@@ -99,7 +102,9 @@ class Results:
 
     @property
     def headline(self) -> str:
-        """The metric to choose by: the best of what was measured on held-out validation data."""
+        """The metric to choose by, of validation data if there are any, or that of `judged_by`."""
+        if (asked := self.dataset.attrs.get(JUDGED_BY)) in self.metrics:
+            return str(asked)
         error = ("val_squared_error",) if len(self._losses(self.axes)) > 1 else ()
         order = ("val_accuracy", *error, "val_loss", "train_loss")
         usable = [m for m in order if m in self.metrics and bool(self.dataset[m].notnull().any())]
@@ -135,8 +140,8 @@ class Results:
     def values(self, metric: str, epoch: Epoch = None) -> xr.DataArray:
         """One number per run, under the conventions above; with epoch="all", its whole history."""
         x = self[metric].astype(float)
-        if "loss" in metric or "error" in metric:
-            x = x.where(np.isfinite(x), np.inf)
+        if of_examples(metric):
+            x = x.where(np.isfinite(x), -np.inf if larger_is_better(metric) else np.inf)
         x = x.where(self.finished)
         if "epoch" not in x.dims:
             if epoch is not None:
@@ -168,6 +173,14 @@ class Results:
         """The same results with other data in their dataset; what was recorded stays."""
         return replace(self, dataset=dataset)
 
+    def judged_by(self, metric: str) -> "Results":
+        """The same results, with another metric to choose by, in every report: their `headline`.
+
+        UsageError for an unknown metric, and for one of test data, by which nobody may choose.
+        """
+        check_judge(metric, self.metrics)
+        return self.with_data(self.dataset.assign_attrs({JUDGED_BY: metric}))
+
     # Questions ---------------------------------------------------------------------------------
 
     def mean(
@@ -183,7 +196,7 @@ class Results:
         x = self.values(metric, epoch).mean(inner, skipna=False)
         where = self.finished.all(inner)
         found = labelled(t_interval, confidence, where, x)
-        if larger_is_better(metric):
+        if is_share(metric):
             found["low"], found["high"] = found["low"].clip(min=0), found["high"].clip(max=1)
         return found
 
@@ -356,18 +369,10 @@ class Results:
         return places if several or axis == "seed" else places[0]
 
     def _place(self, axis: str, value: Any) -> int:
-        """Where on an axis a value is; numbers match to a relative 1e-6."""
+        """Where on an axis a value is."""
         if axis not in (*self.axes, "seed"):
             raise unknown("axis", axis, (*self.axes, "seed"))
-        labels = self.labels(axis)
-        value = label(value) if isinstance(value, tuple) else value
-        numeric = np.issubdtype(labels.dtype, np.number) and isinstance(
-            value, int | float | np.number
-        )
-        same = np.isclose(labels, value, rtol=1e-6, atol=0) if numeric else labels == value
-        if not np.any(same):
-            raise unknown(axis.replace("_", " "), value, [str(label) for label in labels])
-        return int(np.flatnonzero(same)[0])
+        return place_of(value, self.labels(axis), axis)
 
     def _crowding(self, tried: np.ndarray, metric: str) -> int:
         """-1 or 1 where the best configs all lie in that outer tenth of what was tried, else 0."""
@@ -378,11 +383,6 @@ class Results:
         order = np.argsort(-score)[: np.isfinite(score).sum()]
         log = spacing(tried) == "log"
         return crowded(tried[order].tolist(), tried.min(), tried.max(), log)
-
-
-def larger_is_better(metric: str) -> bool:
-    """True for accuracies; losses, errors and the gap of two accuracies are to be small."""
-    return metric.endswith("accuracy")
 
 
 def _names(names: Names) -> list[str]:

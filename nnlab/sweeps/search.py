@@ -22,7 +22,8 @@ from nnlab.models.model import Model
 from nnlab.sweeps.axes import CONFIG, WHOLE, whole
 from nnlab.sweeps.border import MARGIN, crowded
 from nnlab.sweeps.labels import words
-from nnlab.sweeps.results import Results, larger_is_better
+from nnlab.sweeps.metrics import check_judge, larger_is_better
+from nnlab.sweeps.results import Results
 from nnlab.sweeps.sweep import Sweep
 
 DIGITS = 6
@@ -143,7 +144,7 @@ class Search:
     def final(self, progress: bool = True) -> Results:
         """The best config trained anew from seeds nobody selected by: only now test data count."""
         place = None if self.out is None else self.out / "final"
-        return self.finalist.run(place, progress=progress)
+        return self.finalist.run(place, progress=progress).judged_by(self.metric)
 
 
 def read_space(ranges: Mapping[str, Any]) -> Space:
@@ -232,6 +233,7 @@ def search(
     seeds: int = 1,
     final_seeds: int = 5,
     own_weights: bool = False,
+    by: str | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
     **knobs: Any,
@@ -241,12 +243,12 @@ def search(
     `ranges` maps a knob to (low, high), log-uniform, to a `Range`, or to a list of choices. After a
     stage each range becomes the interval of its best `keep` share of configs, a tenth of the old
     width added at either end, and never leaves the old one. A config is judged by its mean over
-    `seeds` seeds of the validation metric; `seed` fixes the draws. Trials share their initial
-    weights, so that knobs are compared and not luck; with `own_weights` each draws its own. Other
-    keywords fix knobs, as in `Sweep`. With `out`, each stage is kept in a directory of its own and
-    an interrupted search continues there. A stage without a finite value narrows nothing, and a
-    search that has narrowed to one config is at its end. Raises UsageError for an empty range or
-    space.
+    `seeds` seeds of the validation metric `by`, the results' headline if None; `seed` fixes the
+    draws. Trials share their initial weights, so that knobs are compared and not luck; with
+    `own_weights` each draws its own. Other keywords fix knobs, as in `Sweep`. With `out`, each
+    stage is kept in a directory of its own and an interrupted search continues there. A stage
+    without a finite value narrows nothing, and a search that has narrowed to one config is at its
+    end. Raises UsageError for an empty range or space.
     """
     space = read_space(ranges)
     counts = {"trials": (trials, 2), "stages": (stages, 1), "seeds": (seeds, 1)}
@@ -256,7 +258,9 @@ def search(
     if isinstance(keep, bool) or not isinstance(keep, Real) or not 0 < keep < 1:
         raise UsageError(f"keep is a share between 0 and 1, got {words(keep, 60)}; try 0.1")
     random, metric = np.random.default_rng(seed), ""
-    Sweep(model, data, {CONFIG: extremes(space)}, **knobs)  # refuses what no draw may be
+    largest = Sweep(model, data, {CONFIG: extremes(space)}, **knobs)  # refuses what no draw may be
+    if by is not None:
+        check_judge(by, largest.metrics)
     kept = None if out is None else own_directory(Path(out))
     spaces: list[Space] = []
     found: list[Results] = []
@@ -271,6 +275,7 @@ def search(
             first = trials * (stage - 1)
             axes[CONFIG] = [{**c, "draw": i} for i, c in enumerate(configs, first)]
         results = Sweep(model, data, axes, **knobs).run(place, progress=progress)
+        results = results if by is None else results.judged_by(by)
         metric = metric or results.headline
         now = ranked(judged(configs, results, metric, stage), metric)
         spaces.append(space)

@@ -68,8 +68,11 @@ class Sweep:
     "train_accuracy" after every epoch, without dropout; and, kept in `Results.recorded`, "layers"
     (`LayerStatistics` of every hidden layer), "val_outputs", "test_outputs" (what `ensemble`
     needs), {label: function of a `Snapshot`}; or a list of these. A model that is its own loss
-    (`nnlab.models.from_loss`) needs no data. Raises UsageError, in one line, for whatever cannot be
-    run.
+    (`nnlab.models.from_loss`) needs no data. `metrics` are measured of every validation example
+    after each epoch, and of the test set at the end: names ("brier", "top_k_accuracy(3)"), or
+    {label: function of one example's (outputs, target)}; the results call them val_brier,
+    test_brier; one of yours is to be large where its name ends in accuracy or score. Raises
+    UsageError, in one line, for whatever cannot be run.
     """
 
     def __init__(
@@ -78,15 +81,16 @@ class Sweep:
         data: Dataset | None = None,
         axes: Mapping[str, Any] | None = None,
         record: Any = (),
+        metrics: Any = (),
         **knobs: Any,
     ):
         prepare()
         self.model: Model = mlp() if model is None else _check_model(model)
         self.data = _check_data(data, self.model)
-        self.recording = read_record(record)
+        self.recording = read_record(record, metrics)
         if self.recording.labels and isinstance(self.model, Problem):
             raise UsageError(
-                f"record is for networks, and {words(self.model, 60)} is its own loss; "
+                f"record and metrics are for networks, {words(self.model, 60)} is its own loss; "
                 "give it measures: nnlab.models.from_loss(loss, start, {'norm': norm})"
             )
         if self.recording.fit and not self.data.classes:
@@ -130,6 +134,16 @@ class Sweep:
         runs = prod(map(len, self.axes.values()))
         model = words(self.model, 60)
         return f"Sweep: {runs:,} runs = {' × '.join(sizes)} of {model} on {self.data.name}"
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of what the results will hold of training and validation, epoch by epoch."""
+        if isinstance(self.model, Problem):
+            return ("train_loss", "val_loss", *self.model.measures)
+        natural = "accuracy" if self.data.classes else "squared_error"
+        found = [natural, *(choice.label for choice in self.recording.metrics)]
+        fitted = [f"train_{name}" for name in found] if self.recording.fit else []
+        return ("train_loss", *fitted, "val_loss", *(f"val_{name}" for name in found))
 
     @cached_property
     def grid(self) -> Grid:

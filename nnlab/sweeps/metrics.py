@@ -1,0 +1,78 @@
+"""What a sweep measures besides its losses and accuracies, and which of two values is better."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from nnlab.errors import UsageError, unknown
+from nnlab.nn.metrics import LARGER_IS_BETTER
+from nnlab.sweeps.choices import Choice, resolve
+from nnlab.sweeps.labels import words
+
+METRIC = "metric"
+MEASURED = ("loss", "accuracy", "squared_error")
+"""Metrics that every sweep measures where they have a meaning."""
+
+
+def read_metrics(metrics: Any) -> tuple[Choice, ...]:
+    """A name with arguments, {label: either function or name}, or a list of them, as choices.
+
+    A label is what the results are called by: "brier" gives val_brier and test_brier. Raises
+    UsageError for anything else, for a label that is no name, or that stands twice.
+    """
+    many = isinstance(metrics, Sequence) and not isinstance(metrics, str)
+    listed: list[Any] = []
+    for item in list(metrics) if many else [metrics]:
+        listed += [{k: v} for k, v in item.items()] if isinstance(item, Mapping) else [item]
+    found: dict[str, Choice] = {}
+    for item in listed:
+        names = list(item) if isinstance(item, Mapping) else [item]
+        if names and names[0] in MEASURED:
+            raise UsageError(f"{names[0]} is measured anyway; leave it out, or rename yours")
+        choice = resolve(METRIC, item)
+        label = written(choice) if isinstance(item, str) else choice.label
+        if not isinstance(item, str) and not label.isidentifier():
+            raise UsageError(
+                f"metric {words(label, 60)}: a metric needs a name of letters, digits and _; "
+                "try {'mine': function}"
+            )
+        if label in found:
+            raise UsageError(f"metric {label} is given twice; give it once")
+        found[label] = replace(choice, label=label)
+    return tuple(found.values())
+
+
+def written(choice: Choice) -> str:
+    """A name and its arguments as Python has them, though a shell's be top_k_accuracy:3."""
+    arguments = ", ".join(f"{value:g}" for _, value in choice.static + choice.numbers)
+    return choice.function.__name__ + f"({arguments})" * bool(arguments)
+
+
+def check_judge(metric: str, metrics: Sequence[str]) -> None:
+    """Raise UsageError for a metric that is not there, or that would flatter what is chosen."""
+    if metric.startswith("test_"):
+        raise UsageError(
+            f"{metric} is for the end: who chooses by test data has none left to test on; "
+            f"try val_{metric.removeprefix('test_')}"
+        )
+    if metric not in metrics:
+        raise unknown("metric", metric, metrics)
+
+
+def larger_is_better(metric: str) -> bool:
+    """True for accuracies, places in a ranking, and what is called a score; else False.
+
+    Losses, errors and the gap of two accuracies are to be small, and so is a metric of one's own
+    unless its name ends in accuracy or score.
+    """
+    return is_share(metric) or metric.endswith("score")
+
+
+def is_share(metric: str) -> bool:
+    """True for what lies between 0 and 1, the better the larger."""
+    return metric.partition("(")[0].endswith(tuple(LARGER_IS_BETTER))
+
+
+def of_examples(metric: str) -> bool:
+    """True for what judges outputs, where a value that is not finite is the worst there is."""
+    return metric.startswith(("train_", "val_", "test_")) or "loss" in metric or "error" in metric
