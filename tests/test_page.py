@@ -11,6 +11,7 @@ from test_results import interrupted, random_search, synthetic
 import nnlab
 from nnlab.errors import UsageError
 from nnlab.report import (
+    cautions,
     differences,
     heatmap,
     layer_histograms,
@@ -199,3 +200,31 @@ def test_anything_but_results_is_one_line_that_says_what_is_needed(draw):
         draw(synthetic(epochs=1).dataset)
     with pytest.raises(UsageError, match=r"got dict$"):
         draw({})
+
+
+def test_a_sweep_that_learned_nothing_says_so():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4)).astype(np.float32)
+    prices = (1e4 * (20 + x @ np.ones(4))).astype(np.float32)
+    y = {"numbers": prices, "scaled": prices / prices.std() - prices.mean() / prices.std()}
+    for name, targets in y.items():
+        data = nnlab.data.from_arrays(x, targets, name=name)
+        axes = {"learning_rate": [1e-3, 1e-2], "seed": [0, 1]}
+        found = nnlab.Sweep(nnlab.models.mlp([8]), data, axes, epochs=20, batch_size=20)
+        found = found.run(progress=False)
+        mean = np.mean((data.valid.y - data.train.y.mean()) ** 2)
+        constant = found.dataset.attrs["constant_val_squared_error"]
+        assert constant == pytest.approx(mean, rel=1e-5)
+        said = [c for c in cautions(found) if "the mean of the targets always" in c]
+        assert len(said) == (name == "numbers")
+    labels = rng.integers(3, size=300)
+    data = nnlab.data.from_arrays(x, labels)
+    most = np.bincount(data.train.y).argmax()
+    found = nnlab.Sweep(
+        nnlab.models.mlp([8]), data, {"seed": [0, 1]}, optimizer="sgd", learning_rate=1e-6, epochs=1
+    ).run(progress=False)
+    assert found.dataset.attrs["constant_test_accuracy"] == np.mean(data.test.y == most)
+    worse = found.with_data(found.dataset.assign(val_accuracy=found["val_accuracy"] * 0))
+    assert any("the most frequent class always" in c for c in cautions(worse))
+    better = found.with_data(found.dataset.assign(val_accuracy=found["val_accuracy"] * 0 + 1))
+    assert not any("nothing was learned" in c for c in cautions(better))

@@ -155,11 +155,14 @@ def show_prediction(prediction: Any) -> None:
 
 
 def show_results(results: Any, out: Path | None) -> None:
-    """The headline of a finished sweep."""
+    """The headline of a finished sweep, and what makes one doubt it."""
+    from nnlab.report.cautions import cautions
     from nnlab.report.table import headline
 
     OUT.print(repr(results), markup=False, highlight=False, soft_wrap=True)
     OUT.print(headline(results), markup=False, highlight=False, soft_wrap=True)
+    for caution in cautions(results):
+        OUT.print(f"warning: {caution}", style="bold", markup=False, soft_wrap=True)
     if out is not None:
         OUT.print(f"figures and tables: nnlab report {out}", markup=False, soft_wrap=True)
 

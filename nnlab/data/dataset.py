@@ -55,6 +55,21 @@ class Dataset:
             digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()[:16]
 
+    def constant(self) -> dict[str, float]:
+        """What one answer for all examples scores on validation and test data, by metric.
+
+        The accuracy of training's most frequent class, or the squared error of the mean of its
+        targets; nothing where there are no targets.
+        """
+        y, held_out = self.train.y, {"val": self.valid.y, "test": self.test.y}
+        if self.classes:
+            answer = np.bincount(y).argmax()
+            return {f"{k}_accuracy": float(np.mean(v == answer)) for k, v in held_out.items()}
+        if not y.size:
+            return {}
+        mean = y.mean(0, dtype=np.float64)
+        return {f"{k}_squared_error": float(np.mean((v - mean) ** 2)) for k, v in held_out.items()}
+
     def __repr__(self) -> str:
         return f"<Dataset {self.description}>"
 

@@ -3,17 +3,18 @@
 import numpy as np
 
 from nnlab.report.select import most_seeds, varied
-from nnlab.report.style import text, words
+from nnlab.report.style import number, text, words
 from nnlab.report.table import leaders
 from nnlab.sweeps.draws import over_draws
-from nnlab.sweeps.results import Results
+from nnlab.sweeps.metrics import larger_is_better
+from nnlab.sweeps.results import CONSTANT, Results
 
 
 def cautions(results: Results) -> list[str]:
     """One sentence for each reason to doubt: unfinished, diverged, few seeds, best at a border."""
     said = [_unfinished(results), _diverged(results), _seeds(results)]
     if bool((results.finished & ~results.diverged).any()):
-        said += _borders(over_draws(results))
+        said += [_nothing_learned(over_draws(results)), *_borders(over_draws(results))]
     return [sentence for sentence in said if sentence]
 
 
@@ -60,6 +61,24 @@ def _seeds(results: Results) -> str:
         return "One seed only: nothing here has an interval, and small differences are chance."
     if n == 2:
         return "Two seeds only: a 95 % interval is 12.7 standard errors to either side."
+    return ""
+
+
+def _nothing_learned(results: Results) -> str:
+    """Whether one answer for all examples would do as well as the best config."""
+    for metric in results.metrics:
+        constant = results.dataset.attrs.get(f"{CONSTANT}{metric}")
+        if constant is None or not metric.startswith("val_"):
+            continue
+        best, larger = float(results.best(metric)[metric]), larger_is_better(metric)
+        if best <= constant if larger else best >= constant:
+            answer = "the most frequent class" if larger else "the mean of the targets"
+            targets = "" if larger else ", targets of mean 0 and deviation 1"
+            return (
+                f"No config does better than answering {answer} always ({words(metric)} "
+                f"{number(constant, metric)}): nothing was learned; "
+                f"try more epochs, other rates{targets}."
+            )
     return ""
 
 

@@ -12,7 +12,7 @@ from nnlab.models.signals import EDGES, PERCENTILES
 from nnlab.sweeps.axes import CONFIG
 from nnlab.sweeps.record import PREFIX, TARGETS
 from nnlab.sweeps.record_shapes import rooms
-from nnlab.sweeps.results import RUN, Results
+from nnlab.sweeps.results import CONSTANT, RUN, Results
 from nnlab.sweeps.store import Store
 
 MIDDLES = np.round((EDGES[1:] + EDGES[:-1]) / 2, 6)
@@ -104,6 +104,7 @@ def attributes(description: dict[str, Any], seconds: dict[str, float]) -> dict[s
         "data": sweep["data"],
         "data_description": sweep["data description"],
         "sweep": json.dumps(sweep),
+        **{f"{CONSTANT}{k}": v for k, v in description.get("constant", {}).items()},
         "train_seconds": round(seconds["seconds"], 3),
         "compile_seconds": round(seconds["compile_seconds"], 3),
         **made_with(description),

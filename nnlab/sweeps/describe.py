@@ -32,8 +32,9 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
 
     "sweep" identifies it: a directory continues only the same sweep; "functions" tells apart what
     has the same name. "chunks" is the plan it keeps. "cells" maps each cell to the run it shares;
-    null when every cell has its own. "recorded" says what the axes of recorded arrays are. Raises
-    UsageError for a recording whose name the results need.
+    null when every cell has its own. "constant" is what one answer for all examples scores.
+    "recorded" says what the axes of recorded arrays are. Raises UsageError for a recording whose
+    name the results need.
     """
     axes = {name: [label(value) for value in values] for name, values in sweep.axes.items()}
     varied = {*sweep.axes, *sweep.axes.get(CONFIG, [{}])[0]}
@@ -59,6 +60,7 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
         },
         "cells": None if own else cells.tolist(),
         "epochs": max(group.plan.epochs for group in groups),
+        "constant": sweep.data.constant(),
         **({"recorded": recorded} if recorded else {}),
         "chunks": [
             {**g.shape._asdict(), "lanes": g.shape.lanes, "together": g.together, "runs": g.runs}

@@ -33,6 +33,8 @@ RUN = "run"
 OWN = ("diverged_at", RUN)
 """Variables that are no metrics."""
 JUDGED_BY = "judged_by"
+CONSTANT = "constant_"
+"""Before a metric: the attribute that holds what one answer for all examples scores."""
 Epoch = int | Literal["all"] | None
 
 
