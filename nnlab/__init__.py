@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nnlab import data, lanes, models, nn, optim, parity, report, sweeps, train
+    from nnlab import data, lanes, models, nn, optim, parity, report, studies, sweeps, train
     from nnlab.errors import UsageError
     from nnlab.lanes.devices import prepare as use_all_cores
     from nnlab.report.figures import plot
@@ -52,6 +52,7 @@ __all__ = [
     "plot",
     "report",
     "search",
+    "studies",
     "sweeps",
     "train",
     "use_all_cores",

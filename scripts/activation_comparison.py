@@ -13,10 +13,11 @@ from pathlib import Path
 import nnlab
 from nnlab.cli.script import conclude, run
 from nnlab.nn.activations import ACTIVATIONS
-from nnlab.report import Verdict, against, differences
+from nnlab.report import against, differences
 from nnlab.report.style import listed
 from nnlab.report.table import points
-from nnlab.sweeps.confirm import confirm
+from nnlab.studies import Verdict
+from nnlab.studies.confirm import confirm
 
 TOY = ["relu", "sigmoid"]
 

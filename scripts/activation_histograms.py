@@ -17,7 +17,8 @@ import pandas as pd
 
 import nnlab
 from nnlab.cli.script import conclude, run
-from nnlab.report import Verdict, layer_histograms
+from nnlab.report import layer_histograms
+from nnlab.studies import Verdict
 
 INITS = ["normal(1)", "normal(0.01)", "xavier", "he"]
 LECTURE, MORE = ["sigmoid", "tanh", "relu"], ["elu", "leaky_relu"]

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import nnlab
 from nnlab.cli.script import conclude, run
-from nnlab.report import Verdict, learning_curves
+from nnlab.report import learning_curves
 from nnlab.report.table import configs
-from nnlab.sweeps.derived import with_mean_over_epochs
+from nnlab.studies import Verdict
+from nnlab.studies.derived import with_mean_over_epochs
 
 IMAGES, HELD_OUT = 1000, 1000
 LEARNED = 0.5

@@ -27,10 +27,10 @@ import numpy as np
 import xarray as xr
 
 import nnlab
-from nnlab import report
+from nnlab import report, studies
 from nnlab.cli.script import conclude, run
 from nnlab.optim import OPTIMIZERS
-from nnlab.report import Verdict
+from nnlab.studies import Verdict
 
 PROBLEM, RUNS = "deepobs_quadratic_deep.npz", "deepobs_quadratic_deep_sgd.json"
 PUBLISHED = ["sgd", "momentum(0.99)", "adam(eps=1e-8)"]
@@ -79,7 +79,7 @@ def main(
     loss = xr.concat([r.values("test_loss").mean("seed") for r in (replayed, rest)], "optimizer")
     title = "DeepOBS quadratic: every optimizer at 36 learning rates, the best first"
     note = f"The training set's first order replayed. Seed 42; the published three: {seeds} seeds."
-    every = report.loss_map(loss, title, "final test loss", [note], most=4)
+    every = studies.loss_map(loss, title, "final test loss", [note], most=4)
     first = float(model.loss(jnp.ones(100), jnp.asarray(samples.test.x)))
     verdicts = compare(replayed.sel(optimizer="sgd"), published, first)
     figures = {"published_grid": grid, "every_optimizer": every}

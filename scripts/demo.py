@@ -19,10 +19,11 @@ from typer import Option
 
 import nnlab
 from nnlab.cli.script import conclude, run
-from nnlab.report import Verdict, heatmap
+from nnlab.report import heatmap
 from nnlab.report.page import write
 from nnlab.report.table import configs, points, spoken
 from nnlab.report.terminal import crossed, rows
+from nnlab.studies import Verdict
 from nnlab.sweeps.statistics import paired_interval
 
 INITS = ["normal(1)", "normal(0.01)", "xavier", "he"]

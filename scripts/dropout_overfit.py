@@ -13,8 +13,8 @@ from pathlib import Path
 import nnlab
 from nnlab.cli.script import conclude, run
 from nnlab.report import configs, learning_curves
-from nnlab.report.published import less_overfitting
-from nnlab.sweeps.derived import by_part, with_gap
+from nnlab.studies.derived import by_part, with_gap
+from nnlab.studies.published import less_overfitting
 
 IMAGES, HELD_OUT, EPOCHS = 300, 1000, 301
 RATE = 0.2

@@ -17,9 +17,10 @@ from rich.console import Console
 import nnlab
 from nnlab.cli.script import conclude, run
 from nnlab.cli.search import show, tested
-from nnlab.report import Verdict, best_trials, trial_curves, trial_knobs
+from nnlab.report import best_trials, trial_curves, trial_knobs
 from nnlab.report.style import number
 from nnlab.report.table import shown_metric, spoken
+from nnlab.studies import Verdict
 
 DECAYS, RATES, BEYOND = (1e-8, 1e-4), (1e-6, 1e-2), (1e-3, 1.0)
 TRAIN, VALID, BEST = 400, 100, 5

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import nnlab
 from nnlab.cli.script import conclude, run
-from nnlab.report import Verdict, learning_curves
+from nnlab.report import learning_curves
 from nnlab.report.table import configs, spoken
-from nnlab.sweeps.derived import with_mean_over_epochs
+from nnlab.studies import Verdict
+from nnlab.studies.derived import with_mean_over_epochs
 
 INITS = ["normal(0.01)", "xavier", "he"]
 STEPS, BATCH, IMAGES, HELD_OUT = 2000, 128, 12_800, 1000

@@ -19,8 +19,9 @@ import xarray as xr
 
 import nnlab
 from nnlab.cli.script import conclude, run
-from nnlab.report import Verdict, beside, configs
-from nnlab.report.published import improves, one_run
+from nnlab.report import configs
+from nnlab.studies import Verdict, beside
+from nnlab.studies.published import improves, one_run
 
 CLOSE, NEAR = 0.005, 0.1
 """How far a mean may be from the published number: of an accuracy; of a cost, as a share of it."""

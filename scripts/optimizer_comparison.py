@@ -12,10 +12,11 @@ from pathlib import Path
 
 import nnlab
 from nnlab.cli.script import conclude, run
-from nnlab.report import Verdict, learning_curves
+from nnlab.report import learning_curves
 from nnlab.report.table import configs, spoken
-from nnlab.sweeps.confirm import along
-from nnlab.sweeps.derived import with_mean_over_epochs
+from nnlab.studies import Verdict
+from nnlab.studies.confirm import along
+from nnlab.studies.derived import with_mean_over_epochs
 
 RATES = {"sgd": 0.01, "momentum": 0.01, "adagrad": 0.01, "adam": 0.001}
 STEPS, BATCH, IMAGES, HELD_OUT = 2000, 128, 12_800, 1000

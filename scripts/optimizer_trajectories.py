@@ -5,9 +5,9 @@ AdaGrad 1.5 and Adam .3. Source: Saito, Deep Learning from Scratch (2016), secti
 SGD zigzags, Momentum rolls through in wide turns, AdaGrad damps the steep direction and goes
 straight, Adam rolls like Momentum but swings less.
 
-Then every optimizer of nnlab on five surfaces (nnlab/nn/surfaces.py), 26 learning rates from 1e-4
-to 10, 200 updates: all paths of a surface come from one call. A map says which rates crawl,
-converge, oscillate or diverge (nnlab/sweeps/behaviour.py has the rules), and each optimizer's path
+Then every optimizer of nnlab on five surfaces (nnlab/studies/surfaces.py), 26 learning rates from
+1e-4 to 10, 200 updates: all paths of a surface come from one call. A map says which rates crawl,
+converge, oscillate or diverge (nnlab/studies/behaviour.py has the rules), and each optimizer's path
 at its best rate is drawn. Expected where a theorem says so: on a quadratic of largest curvature L,
 gradient descent converges for rates below 2/L and Momentum for rates below 2 (1 + mu)/L.
 
@@ -22,13 +22,13 @@ import typer
 import xarray as xr
 
 import nnlab
-from nnlab import report
+from nnlab import studies
 from nnlab.cli.script import conclude, run
-from nnlab.nn.surfaces import SURFACES
 from nnlab.optim import OPTIMIZERS
-from nnlab.report import Verdict
-from nnlab.sweeps.behaviour import behaviour, crossings, detour, overshoot
-from nnlab.sweeps.walks import walk
+from nnlab.studies import Verdict
+from nnlab.studies.behaviour import behaviour, crossings, detour, overshoot
+from nnlab.studies.surfaces import SURFACES
+from nnlab.studies.walks import walk
 
 LECTURE = {"sgd": 0.95, "momentum": 0.1, "adagrad": 1.5, "adam": 0.3}
 
@@ -48,7 +48,7 @@ def main(
     lecture = dict(zip(LECTURE, found.values, strict=True))
     panels = {f"{name} {LECTURE[name]:g}": {name: path} for name, path in lecture.items()}
     title = "30 updates on x²/20 + y², a dot each"
-    figures = {"lecture": report.paths(SURFACES["ellipse"], panels, title)}
+    figures = {"lecture": studies.paths(SURFACES["ellipse"], panels, title)}
 
     names, updates = (list(LECTURE), 20) if fast else (list(OPTIMIZERS), 200)
     axes = {"optimizer": names, "learning_rate": nnlab.log_space(1e-4, 10, 6 if fast else 26)}
@@ -58,10 +58,10 @@ def main(
         maps[kind] = behaviour(loss, path, surface.least)
         ends[kind] = loss.isel(update=-1, drop=True).fillna(np.inf)
         heading = f"Which learning rates suit which optimizer: {kind}"
-        figures[f"map_{kind}"] = report.behaviour_map(maps[kind], heading, [note])
-        for part, panels in enumerate(report.by_family(path, loss), 1):
+        figures[f"map_{kind}"] = studies.behaviour_map(maps[kind], heading, [note])
+        for part, panels in enumerate(studies.by_family(path, loss), 1):
             heading = f"Each optimizer at the rate with the least mean loss: {kind}, {part} of 2"
-            figures[f"paths_{kind}_{part}"] = report.paths(surface, panels, heading, [note])
+            figures[f"paths_{kind}_{part}"] = studies.paths(surface, panels, heading, [note])
     columns = {(kind, "behaviour"): maps[kind] for kind in maps}
     columns |= {(kind, "final loss"): ends[kind] for kind in ends}
     table = xr.Dataset({" ".join(name): column for name, column in sorted(columns.items())})

@@ -18,7 +18,7 @@ from typer import Exit, Option
 from nnlab.cli.script import run
 from nnlab.cli.words import split
 from nnlab.errors import unknown
-from nnlab.report.verdicts import HEAD, Verdict, read, verdict_rows, verdict_table
+from nnlab.studies.verdicts import HEAD, Verdict, read, verdict_rows, verdict_table
 
 FOLDER = Path(__file__).parent
 STUDIES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "studies")

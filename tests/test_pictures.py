@@ -8,15 +8,9 @@ from test_results import interrupted, random_search, synthetic
 
 import nnlab
 from nnlab.errors import UsageError
-from nnlab.nn.surfaces import SURFACES
-from nnlab.report import (
-    differences,
-    heatmap,
-    labels,
-    learning_curves,
-    loss_map,
-    paths,
-)
+from nnlab.report import differences, heatmap, labels, learning_curves
+from nnlab.studies import loss_map, paths
+from nnlab.studies.surfaces import SURFACES
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.statistics import t_interval
 

@@ -10,9 +10,9 @@ from engine import every_run, train_plainly
 
 import nnlab
 from nnlab.models import from_loss
-from nnlab.nn.surfaces import SURFACES
 from nnlab.report.page import write
-from nnlab.sweeps.behaviour import behaviour, trajectory
+from nnlab.studies.behaviour import behaviour, trajectory
+from nnlab.studies.surfaces import SURFACES
 
 PLACE = {"x": itemgetter(0), "y": itemgetter(1)}
 LECTURE = {"sgd": 0.95, "momentum": 0.1, "adagrad": 1.5, "adam": 0.3}

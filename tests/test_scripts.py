@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from nnlab.errors import UsageError
-from nnlab.report import verdicts
+from nnlab.studies import verdicts
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 ALL = sorted(path.stem for path in SCRIPTS.glob("*.py"))
@@ -63,8 +63,8 @@ def test_the_demo_answers_and_writes_a_report(tmp_path, capsys):
 GOOD = """
 import sys
 from pathlib import Path
-from nnlab.report import Verdict
-from nnlab.report.verdicts import keep
+from nnlab.studies import Verdict
+from nnlab.studies.verdicts import keep
 keep([Verdict("it holds", "1", "1.0 (0.9 to 1.1)", True)], Path(sys.argv[2]))
 """
 

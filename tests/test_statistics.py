@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from nnlab.errors import UsageError
-from nnlab.report.published import one_run
+from nnlab.studies.published import one_run
 from nnlab.sweeps.statistics import next_value, paired_interval, spacing, t_interval
 
 

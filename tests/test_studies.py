@@ -12,12 +12,13 @@ from test_results import synthetic
 import nnlab
 from nnlab.data import epochs_for, excerpt
 from nnlab.errors import UsageError
-from nnlab.report import Verdict, against, differences, learning_curves
+from nnlab.report import against, differences, learning_curves
 from nnlab.report.drawing import columns_for
 from nnlab.report.table import points, spoken
-from nnlab.report.verdicts import keep, read, verdict_rows
-from nnlab.sweeps.confirm import confirm
-from nnlab.sweeps.derived import by_part, with_gap, with_mean_over_epochs
+from nnlab.studies import Verdict
+from nnlab.studies.confirm import confirm
+from nnlab.studies.derived import by_part, with_gap, with_mean_over_epochs
+from nnlab.studies.verdicts import keep, read, verdict_rows
 from nnlab.sweeps.results import Results
 
 

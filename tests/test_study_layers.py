@@ -10,9 +10,9 @@ import xarray as xr
 
 import nnlab
 from nnlab import UsageError
-from nnlab.report.comparison import beside
 from nnlab.report.layers import histograms, layer_histograms
-from nnlab.report.verdicts import read
+from nnlab.studies.comparison import beside
+from nnlab.studies.verdicts import read
 from nnlab.sweeps.statistics import t_interval
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))

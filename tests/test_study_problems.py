@@ -13,11 +13,11 @@ import xarray as xr
 
 import nnlab
 from nnlab.lanes.devices import LAPACK, devices, one_thread_each
-from nnlab.nn.surfaces import SURFACES
 from nnlab.optim.families import FAMILIES
-from nnlab.report import behaviour_map, loss_map, paths
-from nnlab.report.verdicts import read
-from nnlab.sweeps.behaviour import crossings, detour, overshoot
+from nnlab.studies import behaviour_map, loss_map, paths
+from nnlab.studies.behaviour import crossings, detour, overshoot
+from nnlab.studies.surfaces import SURFACES
+from nnlab.studies.verdicts import read
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT.parent / "shared" / "reference"

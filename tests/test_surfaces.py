@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nnlab.nn.surfaces import SURFACES
+from nnlab.studies.surfaces import SURFACES
 
 EACH = pytest.mark.parametrize("surface", SURFACES.values(), ids=SURFACES)
 

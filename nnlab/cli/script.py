@@ -12,7 +12,7 @@ from rich.console import Console
 
 from nnlab.errors import UsageError
 from nnlab.files import writing_into
-from nnlab.report.verdicts import Verdict, keep, verdict_table
+from nnlab.studies.verdicts import Verdict, keep, verdict_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

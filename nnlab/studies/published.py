@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 
 from nnlab.report.style import in_percent, words
 from nnlab.report.table import limits, points, spoken
-from nnlab.report.verdicts import Verdict
+from nnlab.studies.verdicts import Verdict
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.statistics import next_value, t_interval
 

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from nnlab.models.loss import from_loss
-from nnlab.nn.surfaces import Surface
-from nnlab.sweeps.behaviour import trajectory
+from nnlab.studies.behaviour import trajectory
+from nnlab.studies.surfaces import Surface
 from nnlab.sweeps.sweep import Sweep
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from nnlab.report import drawing, style
-from nnlab.sweeps.behaviour import RULES, WORDS
+from nnlab.studies.behaviour import RULES, WORDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from nnlab.nn.surfaces import Surface
 from nnlab.optim.families import FAMILIES
 from nnlab.report import drawing, style
+from nnlab.studies.surfaces import Surface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
