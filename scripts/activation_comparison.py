@@ -2,10 +2,10 @@
 
 Source: the lecture's advice on activations. Here: all of nnlab's activations in 64-5x100-10 on the
 digits with Adam. Learning rate (12) and initial weights (Xavier, He, LSUV) are chosen for each on
-validation data with one seed; then 10 fresh seeds are tested and compared with ReLU's, in pairs.
+validation data with three seeds; then 10 fresh ones are tested and compared with ReLU's, in pairs.
 Expected: nothing is clearly better than ReLU, and sigmoid is clearly worse.
 
-About 5 minutes on 2 cores.    python scripts/activation_comparison.py
+About 6 minutes on 2 cores.    python scripts/activation_comparison.py
 """
 
 from pathlib import Path
@@ -20,6 +20,8 @@ from nnlab.studies import Verdict
 from nnlab.studies.confirm import confirm
 
 TOY = ["relu", "sigmoid"]
+CHOOSING = [0, 101, 102]
+"""One seed is not enough: by luck it prefers a rate at which others fall behind."""
 
 
 def main(
@@ -36,14 +38,18 @@ def main(
             "activation": TOY if fast else [*ACTIVATIONS],
             "init": ["he"] if fast else ["xavier", "he", "lsuv"],
             "learning_rate": nnlab.log_space(1e-4, 1e-1, 2 if fast else 12),
-            "seed": [0],
+            "seed": [0] if fast else CHOOSING,
         },
         optimizer="adam",
         epochs=1 if fast else 15,
     )
     chosen = sweep.run(out / "chosen")
+    lost = chosen.diverged.all(["init", "learning_rate", "seed"]).values
+    names = chosen.labels("activation")
+    chosen = chosen.sel(activation=names[~lost])  # e^x overflows in five layers, at any rate
     tested = confirm(sweep, chosen, "activation", range(1, 1 + seeds), out / "tested")
     table = against(tested, "activation", "relu")
+    fell = f"; {listed(names[lost].tolist())} diverged at every rate" if lost.any() else ""
     gap = tested.difference("test_accuracy", "activation", "relu")
     better = table["activation"][table["verdict"] == "better"].tolist()
     best = str(table["activation"].iloc[0])
@@ -51,11 +57,9 @@ def main(
         Verdict(
             "ReLU first: no activation is better",
             "advice without numbers",
-            f"{len(better)} of {len(table) - 1} are better ({listed(better)}); highest: {best}, "
-            f"{points(gap.sel(activation=best))} above ReLU"
-            if better
-            else f"none of {len(table) - 1} is better; highest: {best}, "
-            f"{points(gap.sel(activation=best))} above ReLU",
+            f"{len(better) or 'none'} of {len(table) - 1} are better"
+            f"{f' ({listed(better)})' * bool(better)}; highest: {best}, "
+            f"{points(gap.sel(activation=best))} above ReLU{fell}",
             not better,
             "smooth or leaky relatives of ReLU gain a little where each is tuned; one interval in "
             "forty would say so by chance",

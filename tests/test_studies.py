@@ -104,6 +104,9 @@ def test_what_has_no_best_place_cannot_be_confirmed_and_a_fixed_seed_does_not_ma
     lost["diverged_at"][1] = 1
     with pytest.raises(UsageError, match="activation relu has no best learning_rate to confirm"):
         confirm(fixed, Results(lost), "activation", [7], progress=False)
+    rest = confirm(fixed, Results(lost).sel(activation=["tanh"]), "activation", [7], progress=False)
+    assert rest.labels("activation").tolist() == ["tanh"]
+    np.testing.assert_array_equal(rest["val_loss"][0], again["val_loss"][0])
 
 
 @pytest.mark.parametrize("count", [0, -5, 2.5, True])

@@ -11,7 +11,7 @@ from nnlab.report.labels import key_of
 from nnlab.report.style import listed, texts, words
 from nnlab.sweeps.draws import over_draws
 from nnlab.sweeps.metrics import larger_is_better
-from nnlab.sweeps.results import DRAW, Results
+from nnlab.sweeps.results import DRAW, TUNED_BY, Results
 
 MOST_HUES, MOST_PANELS, MOST_CELLS = 7, 6, 12
 
@@ -101,12 +101,11 @@ def tuned_before(results: Results, each: str) -> str:
         for knob in results.knobs
         if knob not in results.axes and (results.dataset[knob].dims != ("config",) or knob in swept)
     ]
-    if not chosen:
+    by = results.dataset.attrs.get(TUNED_BY)
+    if not chosen or by is None:  # configs that a person paired were not chosen
         return ""
-    by = results.dataset.attrs.get("tuned_by")
-    how = f" by {words(str(by))}" if by else ""
     were = "was" if len(chosen) == 1 else "were"
-    return f"The {together(chosen)} {were} tuned for each {each}{how}."
+    return f"The {together(chosen)} {were} tuned for each {each} by {words(str(by))}."
 
 
 def settings(results: Results) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import xarray as xr
 
 from nnlab.errors import UsageError
 from nnlab.sweeps.axes import CONFIG
-from nnlab.sweeps.results import Results
+from nnlab.sweeps.labels import label
+from nnlab.sweeps.results import TUNED_BY, Results
 from nnlab.sweeps.sweep import Sweep
 
 
@@ -20,7 +21,7 @@ def confirm(
     out: str | PathLike[str] | None = None,
     progress: bool = True,
 ) -> Results:
-    """Every value of an axis, its other axes at their best in `results`, trained from other seeds.
+    """Every value of an axis in `results`, the others at their best for it, from other seeds.
 
     The best place is chosen by the headline metric, on validation data. Scores of the seeds that
     chose would flatter the choice; those of fresh seeds do not. The results have the single axis
@@ -29,14 +30,16 @@ def confirm(
     """
     others = [name for name in results.axes if name != axis]
     best = results.best(over=others)
+    values = {label(value): value for value in sweep.axes[axis]}
     configs = [
         {name: sweep.axes[name][place(results, best, name, axis, i)] for name in others}
-        | {axis: value}
-        for i, value in enumerate(sweep.axes[axis])
+        | {axis: values[written]}
+        for i, written in enumerate(results.labels(axis).tolist())
     ]
     fixed = {name: sweep.knobs[name] for name in sweep.given if name != "seed"}
     again = Sweep(sweep.model, sweep.data, {CONFIG: configs, "seed": list(seeds)}, **fixed)
-    return along(again.run(out, progress=progress), axis)
+    found = along(again.run(out, progress=progress), axis)
+    return found.with_data(found.dataset.assign_attrs({TUNED_BY: results.headline}))
 
 
 def along(results: Results, knob: str) -> Results:

@@ -32,7 +32,7 @@ RUN = "run"
 """The variable [axis, ...] that numbers distinct configs: cells of one number share their runs."""
 OWN = ("diverged_at", RUN)
 """Variables that are no metrics."""
-JUDGED_BY = "judged_by"
+JUDGED_BY, TUNED_BY = "judged_by", "tuned_by"
 CONSTANT = "constant_"
 """Before a metric: the attribute that holds what one answer for all examples scores."""
 Epoch = int | Literal["all"] | None
@@ -257,7 +257,7 @@ class Results:
             here = read.isel({a: i for a, i in places.items() if a in read.dims})
             known[k] = _where(found & here.drop_vars(here.coords), chosen[k])
         return Results(
-            chosen.assign_coords(known).assign_attrs(tuned_by=metric),
+            chosen.assign_coords(known).assign_attrs({TUNED_BY: metric}),
             self.recorded.isel(places, missing_dims="ignore"),
         )
 
