@@ -9,7 +9,7 @@ import xarray as xr
 
 from nnlab.report import labels, style
 from nnlab.report.select import most_seeds, names
-from nnlab.report.style import capital, text, words
+from nnlab.report.style import capital, words
 from nnlab.sweeps.results import Results
 
 if TYPE_CHECKING:
@@ -60,19 +60,19 @@ def panels(
 
     x holds the values along x; words stand at 0, 1, 2, …, with the hues side by side.
     """
-    values = results.labels(col) if col else np.array([""])
-    columns = columns_for(len(values))
-    rows = -(-len(values) // columns)
+    titles = panel_titles(results, col) if col else [""]
+    columns = columns_for(len(titles))
+    rows = -(-len(titles) // columns)
     grid = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     made = []
     for i, ax in enumerate(grid.flat):
-        if i >= len(values):
+        if i >= len(titles):
             ax.remove()
             continue
         part = table.isel({col: i}) if col else table
         if col:
-            ax.set_title(panel_title(col, values[i]), loc="left")
-        if i + columns >= len(values):
+            ax.set_title(titles[i], loc="left")
+        if i + columns >= len(titles):
             ax.tick_params(labelbottom=True)
         made.append(Panel(ax, _series(results, part, x, hue)))
     return made
@@ -83,10 +83,11 @@ def columns_for(count: int) -> int:
     return {1: 1, 2: 2, 4: 2}.get(count, 3 if count <= 9 else 4)
 
 
-def panel_title(col: str, value: Any) -> str:
-    """The value of a panel, broken where it is long; a bare number or switch with its name."""
-    title = text(value) if isinstance(value, str) else f"{words(col)} {text(value)}"
-    return textwrap.fill(title, 22, max_lines=2, placeholder=" …")
+def panel_titles(results: Results, col: str) -> list[str]:
+    """The value of each panel, broken where it is long; a bare number or switch with its name."""
+    spoken = col == "config" or isinstance(results.labels(col).tolist()[0], str)
+    said = [name if spoken else f"{words(col)} {name}" for name in names(results, col)]
+    return [textwrap.fill(title, 22, max_lines=2, placeholder=" …") for title in said]
 
 
 def title(y: str, x: str, col: str | None) -> str:
