@@ -148,6 +148,15 @@ def test_configs_that_read_alike_have_curves_of_their_own():
     assert [name[-4:] for name in found] == [" (0)", " (1)", " (2)"]
 
 
+def test_a_panel_of_a_config_says_what_the_config_is():
+    axes = {"config": np.arange(2), "activation": np.array(["relu", "tanh"])}
+    knobs = {"optimizer": ("config", ["sgd", "adam"]), "learning_rate": ("config", [0.1, 0.01])}
+    results = Results(synthetic(axes).dataset.assign_coords(knobs))
+    figure = nnlab.plot(results, "activation", col="config")
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles == ["optimizer sgd,\nlearning rate 0.1", "optimizer adam,\nlearning rate 0.01"]
+
+
 # Draws of initial weights are chance -------------------------------------------------------------
 
 
