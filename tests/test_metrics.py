@@ -107,8 +107,13 @@ def test_a_metric_that_is_not_finite_is_as_bad_as_can_be():
 def test_nobody_chooses_by_test_data(results):
     with pytest.raises(UsageError, match=r"test_brier is for the end.*try val_brier"):
         results.judged_by("test_brier")
-    with pytest.raises(UsageError, match="unknown metric 'val_brierr'; did you mean 'val_brier'"):
+    with pytest.raises(
+        UsageError, match="unknown metric 'val_brierr'; did you mean 'val_brier'"
+    ) as e:
         results.judged_by("val_brierr")
+    assert "test_" not in str(e.value)
+    with pytest.raises(UsageError, match="unknown metric '3'"):
+        results.judged_by(3)
     with pytest.raises(UsageError, match="test_brier is for the end"):
         nnlab.search({"learning_rate": (1e-3, 1)}, data=blobs(), metrics="brier", by="test_brier")
     with pytest.raises(UsageError, match="unknown metric 'val_brier'"):

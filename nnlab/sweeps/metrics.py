@@ -50,13 +50,13 @@ def written(choice: Choice) -> str:
 
 def check_judge(metric: str, metrics: Sequence[str]) -> None:
     """Raise UsageError for a metric that is not there, or that would flatter what is chosen."""
-    if metric.startswith("test_"):
+    if str(metric).startswith("test_"):
         raise UsageError(
             f"{metric} is for the end: who chooses by test data has none left to test on; "
             f"try val_{metric.removeprefix('test_')}"
         )
     if metric not in metrics:
-        raise unknown("metric", metric, metrics)
+        raise unknown("metric", metric, [m for m in metrics if not m.startswith("test_")])
 
 
 def larger_is_better(metric: str) -> bool:
