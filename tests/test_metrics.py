@@ -85,6 +85,7 @@ def test_which_is_better_is_read_from_the_name():
 def test_results_choose_by_the_metric_they_are_judged_by(results, tmp_path):
     assert results.headline == "val_accuracy"
     judged = results.judged_by("val_margin_score")
+    assert judged.judged_by(None).headline == "val_margin_score"
     best, by_brier = judged.best(), results.judged_by("val_brier").best()
     mean = results.mean("val_margin_score")["mean"]
     assert float(best["val_margin_score"]) == float(mean.max())

@@ -73,15 +73,14 @@ def ablate(
     options = (read_file(config) if config else {}) | given(typed)
     options["set"] = dict(options.get("set", {})) | read_settings(set_ or [])
     sweep, by = make_sweep(options), options.get("by")
-    if by is not None:
-        check_judge(by, sweep.metrics)
+    check_judge(by, sweep.metrics)
     if dry_run:
         show_summary(sweep.summary(lanes))
         show_prediction(sweep.predict(lanes))
         return
     with kept(out):
         results = sweep.run(out, lanes=lanes, progress=not quiet)
-    show_results(results if by is None else results.judged_by(by), out)
+    show_results(results.judged_by(by), out)
 
 
 @app.command()
@@ -96,8 +95,8 @@ def report(
     from nnlab.report.page import write
     from nnlab.sweeps.sweep import load
 
-    results = load(directory) if by is None else load(directory).judged_by(by)
-    OUT.print(f"wrote {write(results, to or directory / 'report')}", soft_wrap=True)
+    page = write(load(directory).judged_by(by), to or directory / "report")
+    OUT.print(f"wrote {page}", soft_wrap=True)
 
 
 @app.command(name="list")

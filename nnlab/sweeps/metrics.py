@@ -48,14 +48,14 @@ def written(choice: Choice) -> str:
     return choice.function.__name__ + f"({arguments})" * bool(arguments)
 
 
-def check_judge(metric: str, metrics: Sequence[str]) -> None:
+def check_judge(metric: str | None, metrics: Sequence[str]) -> None:
     """Raise UsageError for a metric that is not there, or that would flatter what is chosen."""
     if str(metric).startswith("test_"):
         raise UsageError(
             f"{metric} is for the end: who chooses by test data has none left to test on; "
-            f"try val_{metric.removeprefix('test_')}"
+            f"try val_{str(metric).removeprefix('test_')}"
         )
-    if metric not in metrics:
+    if metric is not None and metric not in metrics:
         raise unknown("metric", metric, [m for m in metrics if not m.startswith("test_")])
 
 

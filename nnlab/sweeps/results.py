@@ -145,9 +145,9 @@ class Results:
         if of_examples(metric):
             x = x.where(np.isfinite(x), -np.inf if larger_is_better(metric) else np.inf)
         x = x.where(self.finished)
+        if "epoch" not in x.dims and epoch is not None:
+            raise UsageError(f"{metric} is measured once, not every epoch; leave out epoch")
         if "epoch" not in x.dims:
-            if epoch is not None:
-                raise UsageError(f"{metric} is measured once, not every epoch; leave out epoch")
             return x
         epochs = self.dataset["epoch"] if "epoch" in self.dataset.coords else x["epoch"] + 1
         last = self.dataset["epochs"] if "epochs" in self.dataset.coords else epochs[-1]
@@ -168,20 +168,20 @@ class Results:
         Several values keep the axis: `results.sel(optimizer=["adam", "sgd"])`; seeds always do.
         """
         places = {axis: self._places(axis, value) for axis, value in choices.items()}
-        recorded = self.recorded.isel(places, missing_dims="ignore")
-        return Results(self.dataset.isel(places), recorded)
+        return Results(self.dataset.isel(places), self.recorded.isel(places, missing_dims="ignore"))
 
     def with_data(self, dataset: xr.Dataset) -> "Results":
         """The same results with other data in their dataset; what was recorded stays."""
         return replace(self, dataset=dataset)
 
-    def judged_by(self, metric: str) -> "Results":
-        """The same results, with another metric to choose by, in every report: their `headline`.
+    def judged_by(self, metric: str | None) -> "Results":
+        """The same results, with another headline to choose by (None: as it was) in every report.
 
-        UsageError for an unknown metric, and for one of test data, by which nobody may choose.
+        Raises UsageError for an unknown metric, and for one of test data.
         """
         check_judge(metric, self.metrics)
-        return self.with_data(self.dataset.assign_attrs({JUDGED_BY: metric}))
+        named = {} if metric is None else {JUDGED_BY: metric}
+        return self.with_data(self.dataset.assign_attrs(named))
 
     # Questions ---------------------------------------------------------------------------------
 

@@ -259,8 +259,7 @@ def search(
         raise UsageError(f"keep is a share between 0 and 1, got {words(keep, 60)}; try 0.1")
     random, metric = np.random.default_rng(seed), ""
     largest = Sweep(model, data, {CONFIG: extremes(space)}, **knobs)  # refuses what no draw may be
-    if by is not None:
-        check_judge(by, largest.metrics)
+    check_judge(by, largest.metrics)
     kept = None if out is None else own_directory(Path(out))
     spaces: list[Space] = []
     found: list[Results] = []
@@ -274,8 +273,7 @@ def search(
         if own_weights:
             first = trials * (stage - 1)
             axes[CONFIG] = [{**c, "draw": i} for i, c in enumerate(configs, first)]
-        results = Sweep(model, data, axes, **knobs).run(place, progress=progress)
-        results = results if by is None else results.judged_by(by)
+        results = Sweep(model, data, axes, **knobs).run(place, progress=progress).judged_by(by)
         metric = metric or results.headline
         now = ranked(judged(configs, results, metric, stage), metric)
         spaces.append(space)
