@@ -285,7 +285,7 @@ def test_each_reason_to_doubt_is_said_aloud():
     low = cautions(synthetic(rates, seeds=1))
     assert any("One seed only" in c for c in low)
     assert any("best learning rate, 0.001, is the largest that was tried" in c for c in low)
-    assert any("2 of 2 rows" in c for c in low)
+    assert any("2 of 2 settings" in c for c in low)
     cut = cautions(interrupted(synthetic(), lambda seed, config: seed < 2))
     assert any("243 of 729 runs are not finished" in c for c in cut)
     assert any(

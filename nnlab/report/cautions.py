@@ -108,8 +108,8 @@ def _borders(results: Results) -> list[str]:
         flagged = int(np.sum(table["at_border"]))
         if flagged:
             said.append(
-                f"In {flagged:,} of {len(table):,} rows of the table the best learning rate is at "
-                "the border of its range."
+                f"For {flagged:,} of {len(table):,} settings of the other knobs the best learning "
+                "rate is at the border of its range."
             )
     return said
 
