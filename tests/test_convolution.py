@@ -11,7 +11,8 @@ import pytest
 from jax import lax
 
 from nnlab.errors import UsageError
-from nnlab.nn.convolution import PART, conv2d
+from nnlab.nn.convolution import conv2d
+from nnlab.nn.correlation import FEWEST, PART
 from nnlab.nn.pooling import max_pool2d, mean_pool2d
 
 RNG = np.random.default_rng(5)
@@ -21,7 +22,8 @@ quick = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 """Compiles in half the time; what is computed stays the same."""
 
 # images [height, width, channels], kernel, features, stride, padding; with many features a kernel's
-# gradient is a product with moved copies of the images, with few a convolution
+# gradient is a product with moved copies of the images, with few a convolution; with many channels
+# as well all three are by Winograd's transforms
 CASES = {
     "few features": ((8, 9, 3), (5, 5), 2, 1, "SAME"),
     "many features": ((8, 9, 1), (5, 5), 26, 1, "SAME"),
@@ -37,6 +39,11 @@ CASES = {
     "and has many features": ((9, 11, 1), (2, 3), 8, 3, "VALID"),
     "stride beyond the kernel": ((8, 8, 4), (1, 2), 5, 3, "SAME"),
     "kernel beyond the image": ((2, 3, 3), (5, 5), 2, 1, "SAME"),
+    "fewer products": ((9, 6, FEWEST), (5, 3), FEWEST, 1, "SAME"),
+    "fewer products, valid": ((8, 6, FEWEST), (3, 4), FEWEST + 1, 1, "VALID"),
+    "fewer products, even kernel": ((5, 3, FEWEST), (4, 2), FEWEST, 1, "SAME"),
+    "fewer products, images smaller than a tile": ((2, 2, FEWEST), (3, 3), FEWEST, 1, "SAME"),
+    "fewer products for gradients of strides": ((9, 7, FEWEST), (3, 3), FEWEST, 2, "SAME"),
 }
 
 
@@ -78,6 +85,24 @@ def test_a_kernels_gradient_is_the_sum_over_parts_of_a_batch():
 
     expected = gradient(lambda x, k: xla_conv(x, k, 1, "SAME"))
     np.testing.assert_allclose(gradient(conv2d), expected, rtol=1e-4, atol=1e-2)
+
+
+def test_fewer_products_take_a_batch_in_parts():
+    side, features, batch = 32, 64, 10
+    part = PART // (side**2 * features)
+    assert 2 < part < batch / 2  # whole parts and a rest
+    x, k, g = normal(batch, side, side, FEWEST), normal(3, 3, FEWEST, features), None
+    x, k = x.astype(jnp.float32), k.astype(jnp.float32)
+    g = normal(batch, side, side, features).astype(jnp.float32)
+
+    def everything(conv):
+        y, pull = jax.vjp(conv, x, k)
+        return (y, *pull(g))
+
+    ours = jax.jit(lambda: everything(conv2d))()
+    theirs = jax.jit(lambda: everything(lambda x, k: xla_conv(x, k, 1, "SAME")))()
+    for a, b in zip(ours, theirs, strict=True):
+        assert jnp.sqrt(jnp.mean((a - b) ** 2)) < 4e-6 * jnp.std(b)
 
 
 def test_convolution_is_the_sum_over_taps_plus_the_bias():
@@ -147,7 +172,7 @@ def test_no_lane_makes_a_group_of_features():
         )
 
 
-@pytest.mark.parametrize("features", [2, 20])
+@pytest.mark.parametrize("features", [2, 20, FEWEST])
 def test_second_derivatives_equal_xlas_in_forward_and_in_reverse(features):
     with jax.enable_x64(True):
         x, k = normal(3, 5, 4, 2), normal(3, 3, 2, features)

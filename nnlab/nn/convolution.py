@@ -3,19 +3,16 @@
 Padding is XLA's: "SAME" has ceil(size / stride) windows, the zeros split evenly and the odd one at
 the end; "VALID" has those that fit.
 
-On a CPU XLA has two forms of a convolution: its libraries, at nine tenths of a matrix product's
-rate, for images [batch, height, width, channels] and kernels [rows, columns, channels, features]
-that lie so in memory and are neither reversed nor dilated; and loops, 6 to 80 times slower, for
-everything else: for lanes with kernels of their own, which it takes for groups of features, and
-inside a `scan` for both gradients as jax writes them (jax 0.10). So a convolution and its two
-transposes are primitives here, each computed as convolutions in the libraries' order, one lane
-after the other. They are bilinear, and each one's derivatives are the other two: they may be
+On a CPU a convolution and its two transposes are primitives here, computed by the forms of
+`nnlab.nn.correlation`, one lane after the other: jax's own rule takes lanes for groups of features,
+and its gradients inside a `scan` are in an order for which XLA has only loops, 6 to 80 times slower
+(jax 0.10). They are bilinear, and each one's derivatives are the other two: they may be
 differentiated in any order and mode. Elsewhere XLA's own is used, with jax's gradients. jax's
 default backend, the one that trains, decides at trace time.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial, reduce
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -26,15 +23,17 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
 from nnlab.errors import UsageError, unknown
+from nnlab.nn.correlation import (
+    ORDER,
+    Geometry,
+    Images,
+    correlate,
+    input_gradient,
+    kernel_gradient,
+    plain,
+)
 
-Images = Float[Array, "batch height width channels"]
-Kernel = Float[Array, "rows columns channels features"]
 Maps = Float[Array, "batch h w features"]
-ORDER = ("NHWC", "HWIO", "NHWC")
-PART = 2**18
-"""Numbers of maps that a kernel's gradient takes at a time: 1 MiB, which a core's cache holds."""
-MOST_PARTS = 16
-"""And in how many parts at most: each is compiled for itself."""
 
 
 class Windows(NamedTuple):
@@ -62,22 +61,6 @@ def windows(size: int, window: int, stride: int, padding: str) -> Windows:
     return Windows((size - window) // stride + 1, 0)
 
 
-class Geometry(NamedTuple):
-    """Everything of a convolution but its numbers."""
-
-    size: tuple[int, ...]
-    """Height and width of the images."""
-    taps: tuple[int, ...]
-    """Rows and columns of the kernel."""
-    steps: tuple[int, ...]
-    """Pixels from one window to the next, down and across."""
-    pads: tuple[tuple[int, int], ...]
-    """Zeros before and behind the images' height and width; fewer than none cut pixels off.
-
-    The last windows end where the zeros behind do: the transposes place their windows by that.
-    """
-
-
 def conv2d(
     x: Images,
     kernel: Float[Array, "rows columns inputs features"],
@@ -98,7 +81,7 @@ def conv2d(
     size, taps = x.shape[1:3], kernel.shape[:2]
     at = geometry(size, taps, stride, padding)
     on_cpu = jax.default_backend() == "cpu"
-    y: Any = correlate_p.bind(x, kernel, at=at) if on_cpu else correlate(x, kernel, at)
+    y: Any = correlate_p.bind(x, kernel, at=at) if on_cpu else plain(x, kernel, at)
     return y if bias is None else y + bias[None, None, None, :]
 
 
@@ -156,66 +139,6 @@ def conv_general_dilated(
         count = (before + pixels + after - window) // step + 1
         pads.append((before, behind(count, pixels, window, step, before) if count > 0 else after))
     return correlate_p.bind(lhs, rhs, at=Geometry(size, taps, steps, tuple(pads)))
-
-
-def correlate(x: Images, kernel: Kernel, at: Geometry) -> Maps:
-    """The convolution, as XLA computes it."""
-    return lax.conv_general_dilated(x, kernel, at.steps, at.pads, dimension_numbers=ORDER)
-
-
-def input_gradient(g: Maps, kernel: Kernel, at: Geometry) -> Images:
-    """The transpose in x: g, its pixels `steps` apart, correlated with the kernel turned round."""
-    turned = lax.optimization_barrier(jnp.swapaxes(kernel[::-1, ::-1], 2, 3))
-    pads = [
-        (window - 1 - before, window - 1 - behind)
-        for window, (before, behind) in zip(at.taps, at.pads, strict=True)
-    ]
-    return lax.conv_general_dilated(apart(g, at), turned, (1, 1), pads, dimension_numbers=ORDER)
-
-
-def kernel_gradient(x: Images, g: Maps, at: Geometry) -> Kernel:
-    """The transpose in the kernel: k[t, c, f] = sum_n x[n moved by tap t, c] g[n, f], n a pixel.
-
-    Where the taps of all channels are fewer than the features, a product with moved copies of x.
-    Else a convolution of `channels` images that have `batch` channels, by a kernel as large as g;
-    as the sum over parts of the batch, because all of g is read for each image.
-    """
-    (rows, columns), features = at.taps, g.shape[-1]
-    if rows * columns * x.shape[-1] <= features:
-        copies = moved(jnp.transpose(x, (3, 0, 1, 2)), at)
-        y = copies.reshape(-1, g.size // features) @ g.reshape(-1, features)
-        return y.reshape(rows, columns, x.shape[-1], features)
-    g = apart(g, at)
-    part = 1 << (max(1, PART // g[0].size).bit_length() - 1)  # a power of 2 fills vectors
-    part = max(part, -(-len(x) // MOST_PARTS))
-
-    def of(images: Images, maps: Maps) -> Float[Array, "channels rows columns features"]:
-        images = lax.optimization_barrier(jnp.transpose(images, (3, 1, 2, 0)))
-        kernel = lax.optimization_barrier(jnp.transpose(maps, (1, 2, 0, 3)))
-        return lax.conv_general_dilated(images, kernel, (1, 1), at.pads, dimension_numbers=ORDER)
-
-    parts = [of(x[i : i + part], g[i : i + part]) for i in range(0, len(x), part)]
-    return jnp.transpose(reduce(jnp.add, parts), (1, 2, 0, 3))
-
-
-def moved(
-    x: Float[Array, "channels batch height width"], at: Geometry
-) -> Float[Array, "copies batch h w"]:
-    """The pixels that each tap of a kernel meets, for every channel."""
-    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *((*p, 0) for p in at.pads)])
-    high, wide = (n - k + 1 for n, k in zip(x.shape[2:], at.taps, strict=True))
-    copies = [
-        lax.slice(x, (0, 0, i, j), (*x.shape[:2], i + high, j + wide), (1, 1, *at.steps))
-        for i in range(at.taps[0])
-        for j in range(at.taps[1])
-    ]
-    return lax.concatenate(copies, 0)
-
-
-def apart(g: Maps, at: Geometry) -> Float[Array, "batch height width features"]:
-    """The pixels of g `steps` apart, zeros between them."""
-    edges = [(0, 0, 0), *((0, 0, step - 1) for step in at.steps), (0, 0, 0)]
-    return lax.pad(g, jnp.zeros((), g.dtype), edges)
 
 
 def primitive(function: Callable[..., Array], *beside: tuple[int, int]) -> Primitive:
