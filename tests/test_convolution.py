@@ -11,9 +11,10 @@ import pytest
 from jax import lax
 
 from nnlab.errors import UsageError
-from nnlab.nn.convolution import conv2d
-from nnlab.nn.correlation import FEWEST, PART
+from nnlab.nn.convolution import conv2d, geometry
+from nnlab.nn.correlation import FEWEST, PART, plain
 from nnlab.nn.pooling import max_pool2d, mean_pool2d
+from nnlab.nn.strides import fold, folding, unfold
 
 RNG = np.random.default_rng(5)
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
@@ -72,6 +73,25 @@ def test_convolution_and_its_gradients_equal_xlas(case):
 
         for a, b in zip(*everything(x, k, g), strict=True):
             np.testing.assert_allclose(a, b, **EXACT)
+
+
+STEPS = [case for case in CASES.values() if case[3] > 1]
+
+
+@pytest.mark.parametrize(("image", "kernel", "features", "stride", "padding"), STEPS)
+def test_a_convolution_with_steps_is_one_without_of_folded_images(
+    image, kernel, features, stride, padding
+):
+    with jax.enable_x64(True):
+        x, k = normal(3, *image), normal(*kernel, image[-1], features)
+        at = geometry(image[:2], kernel, stride, padding)
+        steps, images, edges, folded = folding(at)
+        x_, k_ = fold(x, 1, images, steps), fold(k, 0, edges, steps)
+        np.testing.assert_allclose(plain(x_, k_, folded), plain(x, k, at), **EXACT)
+        for a, b, first, ends in ((x, x_, 1, images), (k, k_, 0, edges)):
+            g = normal(*b.shape)
+            turned_back = unfold(g, first, ends, steps)
+            np.testing.assert_allclose(jnp.vdot(g, b), jnp.vdot(turned_back, a), **NEAR)
 
 
 def test_a_kernels_gradient_is_the_sum_over_parts_of_a_batch():

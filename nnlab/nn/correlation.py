@@ -8,7 +8,7 @@ on transformed rows (`nnlab.nn.winograd`), for one part of a batch after the oth
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,37 +16,16 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from nnlab.nn import winograd
+from nnlab.nn.strides import Edges, Geometry, fold, folding, unfold
 
 Images = Float[Array, "batch height width channels"]
 Kernel = Float[Array, "rows columns channels features"]
 Maps = Float[Array, "batch h w features"]
-Edges = tuple[int, int]
 ORDER = ("NHWC", "HWIO", "NHWC")
 PART = 2**18
 """Numbers of maps to take at a time: 1 MiB, which a core's cache holds."""
 FEWEST = 32
 """Channels and features from which on Winograd's transforms save more time than they take."""
-
-
-class Geometry(NamedTuple):
-    """Everything of a convolution but its numbers."""
-
-    size: tuple[int, ...]
-    """Height and width of the images."""
-    taps: tuple[int, ...]
-    """Rows and columns of the kernel."""
-    steps: tuple[int, ...]
-    """Pixels from one window to the next, down and across."""
-    pads: tuple[Edges, ...]
-    """Zeros before and behind the images' height and width; fewer than none cut pixels off.
-
-    The last windows end where the zeros behind do: the transposes place their windows by that.
-    """
-
-    @property
-    def rows(self) -> int:
-        """Rows of the maps."""
-        return (self.size[0] + sum(self.pads[0]) - self.taps[0]) // self.steps[0] + 1
 
 
 def plain(x: Images, kernel: Kernel, at: Geometry) -> Maps:
@@ -72,21 +51,24 @@ def correlate(x: Images, kernel: Kernel, at: Geometry) -> Maps:
         rows = lax.optimization_barrier(winograd.of_images(images, 1, at.pads[0], tile, taps))
         pads = (0, 0), at.pads[1]
         values = [by_xla(*pair, pads) for pair in zip(rows, kernels, strict=True)]
-        return winograd.to_maps(values, 1, at.rows, tile, taps)
+        return winograd.to_maps(values, 1, at.maps[0], tile, taps)
 
-    whole, rest = in_parts(x, at.rows * x.shape[2] * kernel.shape[3])
+    whole, rest = in_parts(x, at.maps[0] * x.shape[2] * kernel.shape[3])
     y = lax.map(of, whole).reshape(-1, *jax.eval_shape(of, x).shape[1:])
     return lax.concatenate([y, of(rest)], 0) if len(rest) else y
 
 
 def input_gradient(g: Maps, kernel: Kernel, at: Geometry) -> Images:
-    """The transpose in x: g, its pixels `steps` apart, correlated with the kernel turned round."""
+    """The transpose in x: g correlated with the kernel turned round."""
+    if max(at.steps) > 1:
+        steps, images, edges, folded = folding(at)
+        x = input_gradient(g, fold(kernel, 0, edges, steps), folded)
+        return unfold(x, 1, images, steps)
     turned = lax.optimization_barrier(jnp.swapaxes(kernel[::-1, ::-1], 2, 3))
     pads = tuple(
         (window - 1 - before, window - 1 - behind)
         for window, (before, behind) in zip(at.taps, at.pads, strict=True)
     )
-    g = apart(g, at)
     return correlate(g, turned, Geometry(g.shape[1:3], at.taps, (1, 1), pads))
 
 
@@ -102,6 +84,9 @@ def kernel_gradient(x: Images, g: Maps, at: Geometry) -> Kernel:
         copies = moved(jnp.transpose(x, (3, 0, 1, 2)), at)
         y = copies.reshape(-1, g.size // features) @ g.reshape(-1, features)
         return y.reshape(taps, columns, channels, features)
+    if max(at.steps) > 1:
+        steps, edges, kernel, folded = folding(at)
+        return unfold(kernel_gradient(fold(x, 1, edges, steps), g, folded), 0, kernel, steps)
     tile = tile_of(at, (taps, columns, channels, features), x.dtype)
 
     def of(images: Images, maps: Maps) -> Float[Array, "channels rows columns features"]:
@@ -119,7 +104,6 @@ def kernel_gradient(x: Images, g: Maps, at: Geometry) -> Kernel:
         values = [by_xla(*pair, pads) for pair in zip(rows, rows_of_maps, strict=True)]
         return winograd.to_kernel(values, 1, tile, taps)
 
-    g = apart(g, at)
     (images, *rest), (maps, *rest_of_maps) = (in_parts(a, g[0].size) for a in (x, g))
     y = jnp.zeros((channels, taps, columns, features), x.dtype)
     y, _ = lax.scan(lambda total, part: (total + of(*part), None), y, (images, maps))
@@ -136,7 +120,7 @@ def tile_of(at: Geometry, kernel: tuple[int, ...], dtype: Any) -> int:
     taps, _, channels, features = kernel
     if max(at.steps) > 1 or taps < 3 or min(channels, features) < FEWEST:
         return 1
-    return winograd.best_tile(at.rows, taps) if jnp.finfo(dtype).bits >= 32 else 1
+    return winograd.best_tile(at.maps[0], taps) if jnp.finfo(dtype).bits >= 32 else 1
 
 
 def in_parts(
@@ -161,9 +145,3 @@ def moved(
         for j in range(at.taps[1])
     ]
     return lax.concatenate(copies, 0)
-
-
-def apart(g: Maps, at: Geometry) -> Float[Array, "batch height width features"]:
-    """The pixels of g `steps` apart, zeros between them."""
-    edges = [(0, 0, 0), *((0, 0, step - 1) for step in at.steps), (0, 0, 0)]
-    return lax.pad(g, jnp.zeros((), g.dtype), edges)
