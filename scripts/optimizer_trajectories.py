@@ -37,12 +37,9 @@ def main(
     out: Annotated[Path, typer.Option(help="Where figures and tables go.")] = Path(
         "runs/optimizer_trajectories"
     ),
-    data: Annotated[Path | None, typer.Option(help="Nothing is read.", hidden=True)] = None,
-    seeds: Annotated[int, typer.Option(help="One path each is drawn.", hidden=True)] = 1,
     fast: Annotated[bool, typer.Option(help="Toy size, for a first look.")] = False,
 ) -> None:
     """Draw the lecture's figure, every optimizer's paths and the maps of learning rates."""
-    del data, seeds
     together = [{"optimizer": name, "learning_rate": rate} for name, rate in LECTURE.items()]
     found, _ = walk(SURFACES["ellipse"], {"config": together}, 30)
     lecture = dict(zip(LECTURE, found.values, strict=True))

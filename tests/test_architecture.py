@@ -95,6 +95,15 @@ assert jax.device_count() == 3
     run(code)
 
 
+def test_the_shell_loads_nothing_heavy_before_it_has_something_to_do():
+    code = """
+import sys, nnlab.cli.app
+heavy = {"jax", "xarray", "pandas", "scipy", "matplotlib", "tensorflow_datasets"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    run(code)
+
+
 def test_importing_nnlab_takes_less_than_one_and_a_half_times_importing_jax():
     def seconds(module: str) -> float:
         began = time.perf_counter()

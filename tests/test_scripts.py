@@ -43,7 +43,7 @@ def test_a_study_keeps_figures_a_table_and_its_verdicts(name, tmp_path, capsys):
     assert found
     for verdict in found:
         assert verdict.claim.split()[0] in printed
-        assert re.search(r"\d|no", verdict.ours)
+        assert re.search(r"\d", verdict.ours)
         assert verdict.why
     assert list(tmp_path.glob("*.png"))
     assert list(tmp_path.glob("*.csv"))
@@ -65,6 +65,7 @@ import sys
 from pathlib import Path
 from nnlab.studies import Verdict
 from nnlab.studies.verdicts import keep
+def main(out, data: str = "digits"): ...
 keep([Verdict("it holds", "1", "1.0 (0.9 to 1.1)", True)], Path(sys.argv[2]))
 """
 
@@ -93,6 +94,21 @@ def test_a_script_that_crashes_is_a_failing_row_and_not_the_end(studies, tmp_pat
     assert re.match(r"\| bad, 0\.\d min \| the script runs to its end \|", bad)
     assert good.endswith("| it holds | 1 | 1.0 (0.9 to 1.1) | holds |")
     assert "NameError" in (tmp_path / "out" / "bad" / "printed.txt").read_text()
+
+
+def test_a_study_whose_files_are_not_here_is_a_failing_row_and_no_crash(studies, tmp_path, capsys):
+    (tmp_path / "bad.py").write_text("import sys\nprint('no file', file=sys.stderr)\nsys.exit(2)")
+    studies.main(tmp_path / "out")
+    assert "it can run here" in (printed := capsys.readouterr().out)
+    assert "FAILS: no file" in printed
+
+
+def test_data_in_place_of_mnist_go_to_the_scripts_that_read_mnist():
+    runner = script("studies")
+    assert {name for name in runner.STUDIES if runner.reads_mnist(name)} == {
+        "batch_norm_scales", "dropout_overfit", "hyperparameter_search", "init_comparison",
+        "mnist_ladder", "optimizer_comparison", "weight_decay_overfit",
+    }  # fmt: skip
 
 
 def test_only_the_studies_named_are_run(studies, tmp_path, capsys):

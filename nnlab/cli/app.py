@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nnlab.cli import options as o
+from nnlab.cli.ending import STYLE, carry_out, kept
 from nnlab.cli.parity import parity
-from nnlab.cli.script import STYLE, carry_out, kept
 from nnlab.cli.search import search
 from nnlab.errors import unknown
 

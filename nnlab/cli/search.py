@@ -61,8 +61,8 @@ def search(
     """Draw configs from ranges (low..high) and lists, narrow to the best, test the winner."""
     typed = locals().copy()
     del typed["seeds"]
+    from nnlab.cli.ending import kept
     from nnlab.cli.plan import given, make_search, read_settings
-    from nnlab.cli.script import kept
     from nnlab.report.search import write_search
     from nnlab.sweeps.search import search as run
 
