@@ -9,9 +9,10 @@ import numpy as np
 from nnlab.errors import UsageError
 from nnlab.report.labels import key_of
 from nnlab.report.style import listed, texts, words
+from nnlab.sweeps.choosing import DRAW, TUNED_BY
 from nnlab.sweeps.draws import over_draws
-from nnlab.sweeps.metrics import larger_is_better
-from nnlab.sweeps.results import DRAW, TUNED_BY, Results
+from nnlab.sweeps.metrics import score
+from nnlab.sweeps.results import Results
 
 MOST_HUES, MOST_PANELS, MOST_CELLS = 7, 6, 12
 
@@ -52,8 +53,7 @@ def top(results: Results, axis: str, most: int, metric: str) -> tuple[Results, s
         return results, ""
     by = chooser(results, metric)
     mean = results.tuned(by, [a for a in results.axes if a != axis]).mean(by)["mean"].values
-    score = np.where(np.isfinite(mean), mean if larger_is_better(by) else -mean, -np.inf)
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score(mean, by), kind="stable")
     labels = results.labels(axis)
     note = f"{words(axis)}: the best {most} of {size} by {words(by)}"
     if axis != "config":

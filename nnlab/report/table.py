@@ -10,7 +10,7 @@ import xarray as xr
 from nnlab.report.select import varied
 from nnlab.report.style import capital, number, text, words
 from nnlab.sweeps.draws import over_draws
-from nnlab.sweeps.metrics import larger_is_better
+from nnlab.sweeps.metrics import score
 from nnlab.sweeps.results import RUN, Results
 
 
@@ -116,9 +116,8 @@ def _rows(
         read = chosen.reads(str(axis)).broadcast_like(best[RUN]) if RUN in best else None
         if read is not None and not bool(read.all()):
             table[axis] = table[axis].where(read.transpose(*order).values.ravel())
-    key = table[metric].where(table[metric].abs() < float("inf"))
-    rank = np.argsort((-key if larger_is_better(metric) else key).to_numpy(), kind="stable")
-    table = table.iloc[rank]
+    good = score(table[metric].to_numpy(), metric)
+    table = table.iloc[np.argsort(-good, kind="stable")]
     if RUN in table:
         listed = [axis for axis in ("config",) if axis in table]
         table = table.drop_duplicates([RUN, *listed]).drop(columns=RUN)

@@ -8,8 +8,9 @@ import xarray as xr
 
 from nnlab.errors import UsageError
 from nnlab.sweeps.axes import CONFIG
+from nnlab.sweeps.choosing import TUNED_BY
 from nnlab.sweeps.labels import label
-from nnlab.sweeps.results import TUNED_BY, Results
+from nnlab.sweeps.results import Results
 from nnlab.sweeps.sweep import Sweep
 
 

@@ -2,7 +2,8 @@
 
 import xarray as xr
 
-from nnlab.sweeps.results import DRAW, RUN, Results
+from nnlab.sweeps.choosing import DRAW
+from nnlab.sweeps.results import RUN, Results
 
 
 def over_draws(results: Results) -> Results:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from nnlab.errors import UsageError, unknown
 from nnlab.nn.metrics import LARGER_IS_BETTER
 from nnlab.sweeps.choices import Choice, resolve
@@ -68,9 +70,15 @@ def larger_is_better(metric: str) -> bool:
     return is_share(metric) or metric.endswith("score")
 
 
+def score(values: np.ndarray, metric: str) -> np.ndarray:
+    """How good values are: the larger the better, -inf for those that are not finite."""
+    signed = values if larger_is_better(metric) else -values
+    return np.where(np.isfinite(values), signed, -np.inf)
+
+
 def is_share(metric: str) -> bool:
-    """True for what lies between 0 and 1, the better the larger."""
-    return metric.partition("(")[0].endswith(tuple(LARGER_IS_BETTER))
+    """True for what lies between 0 and 1, the better the larger: by the last words of its name."""
+    return f"_{metric.partition('(')[0]}".endswith(tuple(f"_{name}" for name in LARGER_IS_BETTER))
 
 
 def of_examples(metric: str) -> bool:

@@ -19,20 +19,18 @@ import pandas as pd
 import xarray as xr
 
 from nnlab.errors import UsageError, unknown
-from nnlab.sweeps import netcdf
-from nnlab.sweeps.border import crowded
+from nnlab.sweeps import choosing, netcdf
+from nnlab.sweeps.choosing import DRAW
 from nnlab.sweeps.labels import label, place_of
 from nnlab.sweeps.metrics import check_judge, is_share, larger_is_better, of_examples
-from nnlab.sweeps.statistics import labelled, paired_interval, spacing, t_interval
+from nnlab.sweeps.statistics import labelled, paired_interval, t_interval
 
 Names = str | Iterable[str]
-DRAW = "draw"
-"""The axis of other initial weights: what is chosen is never the best of them."""
 RUN = "run"
 """The variable [axis, ...] that numbers distinct configs: cells of one number share their runs."""
 OWN = ("diverged_at", RUN)
 """Variables that are no metrics."""
-JUDGED_BY, TUNED_BY = "judged_by", "tuned_by"
+JUDGED_BY = "judged_by"
 CONSTANT = "constant_"
 """Before a metric: the attribute that holds what one answer for all examples scores."""
 Epoch = int | Literal["all"] | None
@@ -107,7 +105,7 @@ class Results:
         """The metric to choose by, of validation data if there are any, or that of `judged_by`."""
         if (asked := self.dataset.attrs.get(JUDGED_BY)) in self.metrics:
             return str(asked)
-        error = ("val_squared_error",) if len(self._losses(self.axes)) > 1 else ()
+        error = ("val_squared_error",) if len(self.losses(self.axes)) > 1 else ()
         order = ("val_accuracy", *error, "val_loss", "train_loss")
         usable = [m for m in order if m in self.metrics and bool(self.dataset[m].notnull().any())]
         return (usable or [m for m in order if m in self.metrics] or list(self.metrics))[0]
@@ -212,7 +210,7 @@ class Results:
     ) -> xr.Dataset:
         """Every value of an axis minus the reference value, paired by seed: mean, low, high, n."""
         (dim,) = self._over([dim])
-        self._comparable(metric, [dim])
+        choosing.comparable(self, metric, [dim])
         place = {dim: self._place(dim, reference)}
         x, finished = self.values(metric, epoch), self.finished
         y = x.isel(place, drop=True).broadcast_like(x).transpose(*x.dims)
@@ -229,37 +227,7 @@ class Results:
         nothing about momentum 0.5.  The chosen values stay as coordinates along the other axes;
         they are missing where no candidate is left, or where the chosen run does not read them.
         """
-        metric, over = metric or self.headline, self._over(over)
-        if not over:
-            return self
-        self._comparable(metric, over)
-        shared = self.finished.all(over)
-        used = self.finished & (shared | ~shared.any("seed"))
-        n = used.sum("seed")
-        x = self.values(metric)
-        mean = x.where(used).mean("seed").where(~(x.isnull() & used).any("seed"))
-        score = mean if larger_is_better(metric) else -mean
-        sound = np.isfinite(score) & (used & ~self.diverged).any("seed")
-        for axis in set(self.axes) - set(over):
-            read = self.reads(axis)
-            sound &= read | ~read.any([name for name in over if name in read.dims])
-        score = score.where(sound & (n == n.max(over)), -np.inf).transpose(..., *over)
-        rest, shape = score.dims[: -len(over)], score.shape[-len(over) :]
-        flat = score.values.reshape(*score.shape[: -len(over)], -1)
-        winner = np.unravel_index(flat.argmax(-1), shape)
-        places = {a: xr.DataArray(w, dims=rest) for a, w in zip(over, winner, strict=True)}
-        labelled = self.dataset.assign_coords({a: (a, self.labels(a)) for a in over})
-        chosen = labelled.isel(places).transpose(*rest, "seed", ...)
-        found = xr.DataArray(np.isfinite(flat.max(-1)), dims=rest)
-        known = {}
-        for k in self._along(over):
-            read = self.reads(k) if k in over else xr.DataArray(True)
-            here = read.isel({a: i for a, i in places.items() if a in read.dims})
-            known[k] = _where(found & here.drop_vars(here.coords), chosen[k])
-        return Results(
-            chosen.assign_coords(known).assign_attrs({TUNED_BY: metric}),
-            self.recorded.isel(places, missing_dims="ignore"),
-        )
+        return choosing.tuned(self, metric or self.headline, self._over(over))
 
     def best(
         self,
@@ -279,7 +247,7 @@ class Results:
         chosen = self.tuned(metric, over)
         n, at_border = chosen.finished.sum("seed"), chosen.finished.any("seed") & False
         table: dict[str, xr.DataArray] = {}
-        for knob in self._along(over):
+        for knob in self.along(over):
             table[knob] = chosen.dataset[knob]
             at_border = at_border | (self.border(knob, metric, table[knob]) != 0)
         for name in dict.fromkeys((metric, *_names(report))):
@@ -296,14 +264,7 @@ class Results:
         On a grid that is its first or last value (a lower border of 0 is natural, not a limit).  In
         a random search it is where the best configs crowd (see `sweeps.border`).
         """
-        tried = self.labels(knob)
-        number = np.issubdtype(tried.dtype, np.number) and np.unique(tried).size > 1
-        if knob == "config" or not number:
-            return xr.zeros_like(chosen, dtype=int)
-        if self.dataset[knob].dims == ("config",):
-            return xr.full_like(chosen, self._crowding(tried.astype(float), metric), dtype=int)
-        lower = (chosen == tried.min()) & (tried.min() != 0)
-        return (chosen == tried.max()).astype(int) - lower.astype(int)
+        return choosing.at_border(self, knob, metric, chosen)
 
     def to_dataframe(self, epoch: Epoch = None) -> pd.DataFrame:
         """Tidy: one row per run, a column per knob and metric; with epoch="all", per run and epoch.
@@ -342,20 +303,12 @@ class Results:
                 raise unknown("axis", name, self.axes)
         return over
 
-    def _comparable(self, metric: str, axes: list[str]) -> None:
-        """Raise UsageError for losses of different kinds: they are on different scales."""
-        if metric.endswith("loss") and len(kinds := self._losses(axes)) > 1:
-            raise UsageError(
-                f"{metric} of different losses ({', '.join(kinds)}) cannot be compared; "
-                f"try {self.headline!r}"
-            )
-
-    def _losses(self, axes: Iterable[str]) -> list[str]:
+    def losses(self, axes: Iterable[str]) -> list[str]:
         """The losses there are along some axes."""
-        along = "loss" in self._along(list(axes))
+        along = "loss" in self.along(list(axes))
         return list(map(str, dict.fromkeys(self.labels("loss").tolist()))) if along else []
 
-    def _along(self, axes: list[str]) -> list[str]:
+    def along(self, axes: list[str]) -> list[str]:
         """The axes, and the knobs that are coordinates along them."""
         knobs = [k for k in self.knobs if k not in self.axes]
         return axes + [k for k in knobs if set(self.dataset[k].dims) & set(axes)]
@@ -376,25 +329,6 @@ class Results:
             raise unknown("axis", axis, (*self.axes, "seed"))
         return place_of(value, self.labels(axis), axis)
 
-    def _crowding(self, tried: np.ndarray, metric: str) -> int:
-        """-1 or 1 where the best configs all lie in that outer tenth of what was tried, else 0."""
-        others = [axis for axis in self.axes if axis not in ("config", DRAW)]
-        over = [axis for axis in (DRAW,) if axis in self.axes]
-        mean = self.tuned(metric, others).mean(metric, over)["mean"].values
-        score = np.where(np.isfinite(mean), mean if larger_is_better(metric) else -mean, -np.inf)
-        order = np.argsort(-score)[: np.isfinite(score).sum()]
-        log = spacing(tried) == "log"
-        return crowded(tried[order].tolist(), tried.min(), tried.max(), log)
-
 
 def _names(names: Names) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
-
-
-def _where(found: xr.DataArray, coordinate: xr.DataArray) -> xr.DataArray:
-    """The coordinate where something was found; elsewhere NaN for numbers and None for words."""
-    if bool(found.all()):
-        return coordinate
-    if np.issubdtype(coordinate.dtype, np.number):
-        return coordinate.where(found)
-    return coordinate.astype(object).where(found, None)

@@ -22,7 +22,7 @@ from nnlab.models.model import Model
 from nnlab.sweeps.axes import CONFIG, WHOLE, whole
 from nnlab.sweeps.border import MARGIN, crowded
 from nnlab.sweeps.labels import words
-from nnlab.sweeps.metrics import check_judge, larger_is_better
+from nnlab.sweeps.metrics import check_judge, score
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.sweep import Sweep
 
@@ -217,8 +217,8 @@ def judged(
 
 def ranked(trials: Sequence[Trial], metric: str) -> list[Trial]:
     """The best first, those without a finite value last."""
-    sign = -1 if larger_is_better(metric) else 1
-    return sorted(trials, key=lambda t: (not isfinite(t.value), sign * t.value))
+    order = np.argsort(-score(np.array([t.value for t in trials]), metric), kind="stable")
+    return [trials[i] for i in order]
 
 
 def search(
