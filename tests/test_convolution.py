@@ -11,7 +11,7 @@ import pytest
 from jax import lax
 
 from nnlab.errors import UsageError
-from nnlab.nn.convolution import conv2d, geometry
+from nnlab.nn.convolution import conv2d, conv_general_dilated, geometry
 from nnlab.nn.correlation import FEWEST, PART, plain
 from nnlab.nn.pooling import max_pool2d, mean_pool2d
 from nnlab.nn.strides import fold, folding, unfold
@@ -73,6 +73,64 @@ def test_convolution_and_its_gradients_equal_xlas(case):
 
         for a, b in zip(*everything(x, k, g), strict=True):
             np.testing.assert_allclose(a, b, **EXACT)
+
+
+@pytest.mark.parametrize(
+    ("x", "k"),
+    [
+        ((0, 8, 8, FEWEST), (3, 3, FEWEST, FEWEST)),
+        ((0, 8, 8, 2), (3, 3, 2, 2)),
+        ((2, 8, 8, 2), (3, 3, 2, 0)),
+        ((2, 2, 2, 2), (3, 3, 2, 4)),
+    ],
+    ids=["no images, fewer products", "no images", "no features", "no window"],
+)
+def test_nothing_is_convolved_as_by_xla(x, k):
+    order = ("NHWC", "HWIO", "NHWC")
+
+    def everything(conv):
+        def of(x, k):
+            return conv(x, k, (1, 1), "VALID", dimension_numbers=order)
+
+        y, pull = jax.vjp(of, jnp.ones(x), jnp.ones(k))
+        return (y, *pull(y))
+
+    for a, b in zip(
+        everything(conv_general_dilated), everything(lax.conv_general_dilated), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_kernels_of_many_rows_take_plain_sums():
+    x, k = normal(2, 10, 3, FEWEST), normal(9, 1, FEWEST, FEWEST)
+    with jax.enable_x64(True):
+        found, expected = quick(lambda: (conv2d(x, k), xla_conv(x, k, 1, "SAME")))()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+    shared = jax.eval_shape(jax.vmap(conv2d, (None, 0)), x, jnp.ones((8, 9, 9, FEWEST, 4)))
+    assert shared.shape == (8, 2, 10, 3, 4)
+
+
+def test_whole_numbers_are_convolved():
+    x, k = jnp.ones((2, 4, 4, FEWEST), jnp.int32), jnp.ones((3, 3, FEWEST, FEWEST), jnp.int32)
+    order = ("NHWC", "HWIO", "NHWC")
+    y = conv_general_dilated(x, k, (1, 1), "VALID", dimension_numbers=order)
+    np.testing.assert_array_equal(y, 9 * FEWEST)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_a_kernels_gradient_is_summed_over_parts_in_float32(dtype):
+    side, features, batch = 64, 64, 32
+    assert batch * side**2 * features == 32 * PART
+    x, g = jnp.abs(normal(batch, side, side, 8)), 1e-3 * (0.3 + normal(batch, side, side, features))
+    x, g, k = x.astype(dtype), g.astype(dtype), jnp.ones((3, 3, 8, features), dtype)
+
+    def gradient(x, k, g):
+        return jax.vjp(conv2d, x, k)[1](g)[1]
+
+    found = jax.jit(gradient)(x, k, g).astype(jnp.float32)
+    expected = jax.jit(gradient)(*(a.astype(jnp.float32) for a in (x, k, g)))
+    share = float(jnp.sqrt(jnp.mean((found - expected) ** 2) / jnp.mean(expected**2)))
+    assert share < float(jnp.finfo(dtype).eps)
 
 
 STEPS = [case for case in CASES.values() if case[3] > 1]

@@ -52,10 +52,10 @@ def test_tiles_in_a_row_are_a_correlation_of_any_length(size, length, pads):
     np.testing.assert_allclose(dk, plain(np.pad(x, pads), g), rtol=1e-11, atol=1e-12)
 
 
-@given(st.integers(1, 300), st.integers(2, 7))
+@given(st.integers(1, 300), st.integers(2, 12))
 def test_the_best_tile_takes_fewest_products_and_never_more_than_the_plain_sum(outputs, taps):
     tile = winograd.best_tile(outputs, taps)
-    assert tile + taps - 1 <= len(winograd.POINTS) + 1
+    assert tile == 1 or tile + taps - 1 <= len(winograd.POINTS) + 1
     assert winograd.products(outputs, taps, 1) == outputs * taps
     best = winograd.products(outputs, taps, tile)
     assert all(

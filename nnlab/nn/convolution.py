@@ -112,14 +112,15 @@ def conv_general_dilated(
 ) -> Array:
     """`jax.lax.conv_general_dilated`, in value and derivatives, by this module's forms.
 
-    They are for images and kernels in the order of `conv2d`, without groups or dilation, on a CPU;
-    whatever else comes is left to jax.  A flax layer takes it as
+    They are for real images and kernels in the order of `conv2d`, without groups or dilation, on a
+    CPU; whatever else comes is left to jax.  A flax layer takes it as
     `Conv(..., conv_general_dilated=...)`; `nnlab.models.from_flax` gives it.
     """
     usual = (
         jax.default_backend() == "cpu"
         and lhs.ndim == 4
         and lhs.dtype == rhs.dtype
+        and jnp.issubdtype(lhs.dtype, jnp.floating)
         and dimension_numbers is not None
         and all(d is None or set(d) == {1} for d in (lhs_dilation, rhs_dilation))
         and feature_group_count == 1
@@ -157,10 +158,12 @@ def primitive(function: Callable[..., Array], *beside: tuple[int, int]) -> Primi
         one = axes.index(None) ^ 1
         into, out = beside[one]
         own = jnp.moveaxis(operands[one], axes[one], into)
-        together = own.reshape(*own.shape[:into], -1, *own.shape[into + 2 :])
+        lanes, each = own.shape[into : into + 2]
+        together = own.reshape(*own.shape[:into], lanes * each, *own.shape[into + 2 :])
         both = (together, operands[1]) if one == 0 else (operands[0], together)
         y = p.bind(*both, at=at)
-        return y.reshape(*y.shape[:out], own.shape[into], -1, *y.shape[out + 1 :]), out
+        each = y.shape[out] // max(lanes, 1)
+        return y.reshape(*y.shape[:out], lanes, each, *y.shape[out + 1 :]), out
 
     def shape(a: Any, b: Any, *, at: Geometry) -> Any:
         return jax.make_jaxpr(partial(function, at=at))(a, b).out_avals[0]

@@ -43,7 +43,7 @@ def by_xla(
 def correlate(x: Images, kernel: Kernel, at: Geometry) -> Maps:
     """The convolution."""
     tile, taps = tile_of(at, kernel.shape, x.dtype), at.taps[0]
-    if tile == 1:
+    if tile == 1 or not len(x):
         return plain(x, kernel, at)
     kernels = winograd.of_kernel(kernel, tile)
 
@@ -60,6 +60,8 @@ def correlate(x: Images, kernel: Kernel, at: Geometry) -> Maps:
 
 def input_gradient(g: Maps, kernel: Kernel, at: Geometry) -> Images:
     """The transpose in x: g correlated with the kernel turned round."""
+    if not g.size:
+        return jnp.zeros((len(g), *at.size, kernel.shape[2]), g.dtype)
     if max(at.steps) > 1:
         steps, images, edges, folded = folding(at)
         x = input_gradient(g, fold(kernel, 0, edges, steps), folded)
@@ -80,6 +82,8 @@ def kernel_gradient(x: Images, g: Maps, at: Geometry) -> Kernel:
     as the sum over parts of the batch, because all of g is read for each image.
     """
     (taps, columns), (channels, features) = at.taps, (x.shape[-1], g.shape[-1])
+    if not x.size or not g.size:
+        return jnp.zeros((taps, columns, channels, features), x.dtype)
     if taps * columns * channels <= features:
         copies = moved(jnp.transpose(x, (3, 0, 1, 2)), at)
         y = copies.reshape(-1, g.size // features) @ g.reshape(-1, features)
@@ -104,12 +108,16 @@ def kernel_gradient(x: Images, g: Maps, at: Geometry) -> Kernel:
         values = [by_xla(*pair, pads) for pair in zip(rows, rows_of_maps, strict=True)]
         return winograd.to_kernel(values, 1, tile, taps)
 
-    (images, *rest), (maps, *rest_of_maps) = (in_parts(a, g[0].size) for a in (x, g))
-    y = jnp.zeros((channels, taps, columns, features), x.dtype)
-    y, _ = lax.scan(lambda total, part: (total + of(*part), None), y, (images, maps))
+    def add(total: Array, part: Any) -> tuple[Array, None]:
+        return total + of(*part).astype(total.dtype), None
+
+    (images, *rest), (maps, *rest_of_maps) = (in_parts(a, g.size // len(g)) for a in (x, g))
+    precise = x.dtype if x.dtype.itemsize >= 4 else jnp.float32
+    y = jnp.zeros((channels, taps, columns, features), precise)
+    y, _ = lax.scan(add, y, (images, maps))
     if len(rest[0]):
-        y = y + of(*rest, *rest_of_maps)
-    return jnp.transpose(y, (1, 2, 0, 3))
+        y, _ = add(y, (*rest, *rest_of_maps))
+    return jnp.transpose(y, (1, 2, 0, 3)).astype(x.dtype)
 
 
 def tile_of(at: Geometry, kernel: tuple[int, ...], dtype: Any) -> int:
@@ -118,9 +126,10 @@ def tile_of(at: Geometry, kernel: tuple[int, ...], dtype: Any) -> int:
     Few channels or features save too little, and half precision has no digits to spare.
     """
     taps, _, channels, features = kernel
-    if max(at.steps) > 1 or taps < 3 or min(channels, features) < FEWEST:
+    few = taps < 3 or min(channels, features) < FEWEST or min(at.maps) < 1
+    if few or max(at.steps) > 1 or jnp.finfo(dtype).bits < 32:
         return 1
-    return winograd.best_tile(at.maps[0], taps) if jnp.finfo(dtype).bits >= 32 else 1
+    return winograd.best_tile(at.maps[0], taps)
 
 
 def in_parts(

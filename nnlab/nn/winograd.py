@@ -14,8 +14,9 @@ in x is one more correlation, that in k
     G^T [(A g) * (B^T x)].
 
 The points are small and come with their negatives and reciprocals, so that rounding stays near
-that of the plain sums: the error of float32 is two to six times as large, in root mean square 1e-6
-of the result's. A pixel that is infinite or NaN makes a whole tile NaN.
+that of the plain sums: for numbers of one size the error of float32 is two to six times as
+large, in root mean square 1e-6 of the result's. It is relative to the largest pixel that a tile
+reads: beside one of 1e6, zeros come out as 0.1. An infinite one or NaN makes a whole tile NaN.
 
 S. Winograd, "Arithmetic Complexity of Computations" (1980); A. Lavin and S. Gray, "Fast Algorithms
 for Convolutional Neural Networks" (2016).
@@ -70,7 +71,8 @@ def with_infinity(values: Float[np.ndarray, "finite n"]) -> Float[np.ndarray, "p
 
 def best_tile(outputs: int, taps: int) -> int:
     """The tile by which so many outputs need the fewest products; of 1 they are plain sums."""
-    return min(range(1, len(POINTS) + 3 - taps), key=lambda tile: products(outputs, taps, tile))
+    tiles = range(1, max(2, len(POINTS) + 3 - taps))
+    return min(tiles, key=lambda tile: products(outputs, taps, tile))
 
 
 def products(outputs: int, taps: int, tile: int) -> int:
