@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from nnlab.optim.adam_variants import adan
 from nnlab.optim.averaging import asgd
 from nnlab.optim.dual import ftrl
 from nnlab.optim.private import noisy_sgd
@@ -36,6 +37,24 @@ def ours(tx):
 
         (_, state), path = jax.lax.scan(step, (w, tx.init(w)), length=STEPS)
         return np.asarray(path), jax.tree.map(np.asarray, state)
+
+
+def test_adan_follows_xie_and_others() -> None:
+    """Algorithm 1 in the paper's betas, with the bias correction of the authors' code."""
+    (b1, b2, b3), eps, lr = (0.02, 0.08, 0.01), 1e-8, 0.05
+    w, last, path = START.copy(), slope(START), []
+    m, v, n = (np.zeros_like(START) for _ in range(3))
+    for k in range(1, STEPS + 1):
+        g = slope(w)
+        m = (1 - b1) * m + b1 * g
+        v = (1 - b2) * v + b2 * (g - last)
+        n = (1 - b3) * n + b3 * (g + (1 - b2) * (g - last)) ** 2
+        m_hat, v_hat, n_hat = (
+            mean / (1 - (1 - b) ** k) for mean, b in ((m, b1), (v, b2), (n, b3))
+        )
+        w, last = w - lr * (m_hat + (1 - b2) * v_hat) / (np.sqrt(n_hat) + eps), g
+        path.append(w)
+    np.testing.assert_allclose(ours(adan(lr, eps=eps, eps_root=0.0))[0], path, rtol=1e-9)
 
 
 def test_rprop_follows_igel_and_huesken() -> None:

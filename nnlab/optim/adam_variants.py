@@ -227,11 +227,13 @@ def adan(
     eps_root: Rate = 1e-8,
     weight_decay: Rate | None = None,
     mask: Mask = None,
+    extrapolation: Rate | None = None,
 ) -> Any:
     """Adan follows the gradient extrapolated as Nesterov does, over its root mean square.
 
-    The extrapolation is g + (1 - beta2)(g - last g).  The betas are shares kept, one minus the
-    paper's.  weight_decay is AdamW's, where the paper divides by 1 + learning_rate weight_decay.
+    It follows g + extrapolation (g - last g); extrapolation is beta2 unless given, as in the paper
+    (optax adds 1 - beta2, its betas being the shares kept, one minus the paper's, as they are
+    here).  weight_decay is AdamW's, where the paper divides by 1 + learning_rate weight_decay.
     Source: Xie et al., TPAMI (2024), algorithm 1.
     """
 
@@ -239,10 +241,10 @@ def adan(
         change = jnp.where(h.t == 1, 0, g - s.g)
         m = h.beta1 * s.m + (1 - h.beta1) * g
         d = h.beta2 * s.d + (1 - h.beta2) * change
-        v = h.beta3 * s.v + (1 - h.beta3) * (g + (1 - h.beta2) * change) ** 2
+        v = h.beta3 * s.v + (1 - h.beta3) * (g + h.extrapolation * change) ** 2
         m_hat, d_hat = corrected(m, h.beta1, h.t), corrected(d, h.beta2, h.t)
         root = jnp.sqrt(corrected(v, h.beta3, h.t) + h.eps_root) + h.eps
-        return (m_hat + (1 - h.beta2) * d_hat) / root, AdanMemory(m, d, v, g)
+        return (m_hat + h.extrapolation * d_hat) / root, AdanMemory(m, d, v, g)
 
     rule = each(
         zeros(AdanMemory),
@@ -253,6 +255,7 @@ def adan(
         beta3=beta3,
         eps=eps,
         eps_root=eps_root,
+        extrapolation=beta2 if extrapolation is None else extrapolation,
     )
     return chain(rule, add_weights(weight_decay, mask), descend(learning_rate))
 

@@ -40,6 +40,7 @@ SPANS = {
     "eps": Span(1e-9, 1e-4),
     "eps_root": Span(0.0, 1e-6),
     "eta": Span(0.0, 0.1),
+    "extrapolation": Span(0.0, 1.0),
     "gamma": Span(0.01, 1.0),
     "grow": Span(1.05, 1.5),
     "growth": Span(0.5, 2.0),

@@ -40,11 +40,13 @@ CASES = (
         optax.adan,
         spans={
             "beta1": Span(0.5, 0.99),
-            "beta2": Span(0.5, 0.99),
             "beta3": Span(0.9, 0.999),
             "eps_root": Span(1e-9, 1e-6),
             **DECAY,
         },
+        both={"beta2": 0.92},
+        ours={"extrapolation": 0.08},
+        reason="optax extrapolates by 1 - beta2, the paper by beta2",
     ),
     Case("adopt", contrib.adopt, spans={"eps": Span(1e-6, 1e-3)}),
     Case(
