@@ -150,3 +150,20 @@ def test_optimizer_reads_its_schedule_from_count_zero() -> None:
         u, state = tx.update(g, state, w)
         sizes.append(float(-u[0]))
     np.testing.assert_allclose(sizes, [1.0, 0.5, 0.25], rtol=1e-4)
+
+
+@pytest.mark.parametrize("cycle", [schedules.cosine_onecycle, schedules.linear_onecycle])
+@pytest.mark.parametrize("divisor", [1e4, 1e6, 1e8])
+def test_a_cycle_ends_at_its_end_however_far_below_the_peak(cycle, divisor):
+    for peak in (0.37, 0.1, 3.0):
+        rate = cycle(peak, 100, final_divisor=divisor)
+        np.testing.assert_allclose(rate(100), peak / 25 / divisor, rtol=1e-5)
+
+
+def test_a_schedule_begins_at_its_value_however_far_below_its_end():
+    np.testing.assert_allclose(schedules.warmup_constant(0.1, 10, 1e-8)(0), 1e-8, rtol=1e-6)
+    np.testing.assert_allclose(schedules.polynomial(1e-9, 100, 1.0)(0), 1e-9, rtol=1e-6)
+
+
+def test_a_curve_that_does_not_fall_stays_where_it_is():
+    assert schedules.exponential(0.1, 10, 1.0, end=1e-3)(5) == jnp.float32(0.1)

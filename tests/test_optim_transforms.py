@@ -275,3 +275,13 @@ def test_a_traced_number_is_never_refused() -> None:
     )
     assert np.isfinite(u[0]).all()
     assert not np.isfinite(u[2]).any()
+
+
+def test_a_plateau_without_patience_is_every_loss_that_is_no_progress():
+    tx = wrappers.reduce_on_plateau(factor=0.5, patience=0)
+    state = tx.init(jnp.ones(2))
+    scales = []
+    for loss in (5.0, 4.0, 4.0, 3.0, 3.0):
+        update, state = tx.update(jnp.ones(2), state, jnp.ones(2), value=jnp.asarray(loss))
+        scales.append(float(update[0]))
+    assert scales == [1, 1, 0.5, 0.5, 0.25]

@@ -60,7 +60,8 @@ def polynomial(
 
     def schedule(count):
         t, a, b, n, p, first = _floats(count, value, end, steps, power, begin)
-        return (a - b) * (1 - _share(t, first, n)) ** p + b
+        left = (1 - _share(t, first, n)) ** p
+        return a * left + b * (1 - left)
 
     return schedule
 
@@ -93,7 +94,8 @@ def exponential(
         if end is None:
             return rate
         (bound,) = _floats(end)
-        return jnp.where(f < 1, jnp.maximum(rate, bound), jnp.minimum(rate, bound))
+        within = jnp.where(f < 1, jnp.maximum(rate, bound), jnp.minimum(rate, bound))
+        return jnp.where(f == 1, rate, within)
 
     return schedule
 
@@ -112,7 +114,8 @@ def cosine(value: Number, steps: Count, end: Number = 0.0, power: Number = 1.0) 
 
     def schedule(count):
         t, a, b, n, p, zero = _floats(count, value, end, steps, power, 0)
-        return (a - b) * _falling_cosine(_share(t, zero, n)) ** p + b
+        left = _falling_cosine(_share(t, zero, n)) ** p
+        return a * left + b * (1 - left)
 
     return schedule
 
@@ -176,8 +179,9 @@ def piecewise_interpolate(
             right, s = _floats(boundary, scale)
             share = _share(t, left, right - left)
             share = jnp.where(cosine, 1 - _falling_cosine(share), share)
-            rate = rate + (s - 1) * level * share
-            level, left = s * level, right
+            past, next_level = t >= left, s * level
+            rate = jnp.where(past, (1 - share) * level + share * next_level, rate)
+            level, left = next_level, right
         return rate
 
     return schedule

@@ -308,7 +308,7 @@ def reduce_on_plateau(
         mean = ((n - 1) * s.mean + h.value) / n
         better = mean < (1 - h.rtol) * s.best - h.atol
         stale = jnp.where(better, 0, s.stale + 1)
-        resting, tired = s.rest > 0, stale == patience
+        resting, tired = s.rest > 0, ~better & (stale >= patience)
         due = calls == window
         smaller = jnp.maximum(jnp.where(tired, s.scale * h.factor, s.scale), h.min_scale)
         rest = jnp.where(resting, s.rest - 1, jnp.where(tired, cooldown, 0))
