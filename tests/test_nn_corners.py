@@ -396,3 +396,17 @@ def test_squareplus_of_b_0_is_relu_with_the_slope_of_its_limit():
 def test_numbers_for_which_an_activation_has_no_value_are_refused(activation, numbers):
     with pytest.raises(UsageError, match=r"infinite|0 \(relu\) or more"):
         activation(jnp.ones(2), **numbers)
+
+
+def test_huber_without_a_bound_is_half_the_squared_error():
+    e = jnp.array([1.0, -3.0])
+    value, slope = jax.value_and_grad(losses.huber)(e, jnp.zeros(2), jnp.inf)
+    assert value == 2.5
+    np.testing.assert_array_equal(slope, e / 2)
+
+
+@pytest.mark.parametrize("loss", [losses.pairwise_logistic, losses.pairwise_hinge])
+def test_items_that_are_masked_by_minus_infinity_leave_the_others_their_gradients(loss):
+    slope = jax.grad(loss)(jnp.array([1.0, -jnp.inf, 0.3]), jnp.array([1.0, 0.0, 0.0]))
+    assert np.isfinite(slope).all()
+    assert slope[0] < 0 < slope[2]

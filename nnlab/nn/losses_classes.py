@@ -1,8 +1,8 @@
 """Losses of one example of several classes: (logits[classes], target, numbers) -> scalar.
 
-The target is a label, an integer from 0 (one that no class has costs nothing: `nnlab.data` checks
-labels, a loss inside a program cannot), or the probabilities of the classes (soft_cross_entropy,
-kl_divergence); z are the logits and p = softmax(z).
+The target is a label, an integer from 0, or the probabilities of the classes (soft_cross_entropy,
+kl_divergence); z are the logits and p = softmax(z). What a label that no class has costs is left
+open: `nnlab.data` checks labels, a loss inside a program cannot.
 """
 
 from typing import Any

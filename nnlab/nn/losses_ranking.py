@@ -42,5 +42,6 @@ def _over_pairs(cost: Callable[[Array], Array], scores: Items, relevance: Items)
     ordered = relevance[:, None] > relevance[None, :]
     wide = scores.dtype if jnp.finfo(scores.dtype).bits >= 32 else jnp.float32
     count = jnp.maximum(jnp.sum(ordered), 1).astype(wide)  # may be more than float16 can hold
+    lead = jnp.where(ordered, lead, 0)  # -inf minus -inf would be NaN in the gradient
     total = jnp.sum(jnp.where(ordered, cost(lead), 0), dtype=wide)
     return (total / count).astype(scores.dtype)

@@ -31,7 +31,8 @@ def huber(prediction: Outputs, target: Outputs, delta: Number = 1.0) -> Scalar:
     """Mean of e^2 / 2 for |e| <= delta, delta (|e| - delta / 2) beyond.  Source: Huber (1964)."""
     e = jnp.abs(prediction - target)
     inner = jnp.minimum(e, delta)
-    return jnp.mean(jnp.square(inner) / 2 + delta * (e - inner))
+    slope = jnp.where(e > delta, delta, 0)  # where an infinite delta is no NaN
+    return jnp.mean(jnp.square(inner) / 2 + slope * (e - inner))
 
 
 def log_cosh(prediction: Outputs, target: Outputs) -> Scalar:
