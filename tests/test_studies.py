@@ -170,6 +170,21 @@ def test_for_a_loss_smaller_is_better(scores):
     assert table.index[0] == "a"
 
 
+def test_what_diverged_is_worse_than_what_did_not(scores):
+    rows = scores.dataset["test_accuracy"].values.copy()
+    rows[0] = np.inf
+    lower = Results(scores.dataset.rename(test_accuracy="test_loss"))
+    lower.dataset["test_loss"] = (("act", "seed"), rows)
+    verdicts = {
+        name: against(lower, "act", name, "test_loss").set_index("act")["verdict"].to_dict()
+        for name in "ab"
+    }
+    assert verdicts["b"]["a"] == "worse"
+    assert {verdicts["a"][name] for name in "bcd"} == {"better"}
+    (ax,) = differences(lower, "act", "b", "test_loss").axes
+    assert "diverged" in {text.get_text() for text in ax.texts}
+
+
 def test_differences_are_drawn_in_points_sorted_with_far_ones_at_the_edge(scores):
     (ax,) = differences(scores, "act", "b").axes
     assert [label.get_text() for label in ax.get_yticklabels()][-1] == "c"
