@@ -143,6 +143,21 @@ def test_a_page_may_be_written_where_nnlab_has_written(sign, small, tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+def test_a_folder_holds_the_figures_of_its_page_and_what_others_put_there(small, tmp_path):
+    results = synthetic({"optimizer": ["sgd", "adam"], "learning_rate": [0.01, 0.1]}, epochs=2)
+    names = ("curves_mine.png", "mine.png", "notes.txt")
+    write(results.judged_by("val_loss"), tmp_path)
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    assert (tmp_path / "curves_val_loss.png").exists()
+    for again in (results, small):
+        html = write(again, tmp_path).read_text()
+        shown = {path.name for path in tmp_path.glob("*.png")} - {*names}
+        assert shown
+        assert all(f'href="{name}"' in html for name in shown)
+        assert all((tmp_path / name).read_text() == "mine" for name in names)
+
+
 def test_a_page_of_others_stays_even_in_the_folder_of_a_sweep(small, tmp_path):
     (tmp_path / "sweep.json").write_text("{}")
     (tmp_path / "index.html").write_text("<h1>Mine</h1>")

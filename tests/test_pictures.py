@@ -9,10 +9,9 @@ from test_results import interrupted, random_search, synthetic
 import nnlab
 from nnlab.errors import UsageError
 from nnlab.report import differences, heatmap, labels, learning_curves
-from nnlab.studies import loss_map, paths
+from nnlab.studies import paths
 from nnlab.studies.surfaces import SURFACES
 from nnlab.sweeps.results import Results
-from nnlab.sweeps.statistics import t_interval
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +81,7 @@ def test_a_single_point_has_its_interval(x):
         assert ax.get_xticks().tolist() == [1]
 
 
-def test_a_heat_map_tells_half_an_interval_even_where_it_ends_at_one():
+def test_half_an_interval_on_a_heat_map_reaches_no_further_than_accuracies_do():
     axes = {"learning_rate": np.array([0.1, 1.0]), "init": np.array(["he", "xavier"])}
     results = synthetic(axes, seeds=2)
     accuracy = results["val_accuracy"].copy()
@@ -90,8 +89,7 @@ def test_a_heat_map_tells_half_an_interval_even_where_it_ends_at_one():
     finished = xr.zeros_like(results["diverged_at"])
     results = Results(results.dataset.assign(val_accuracy=accuracy, diverged_at=finished))
     said = {t.get_text() for t in heatmap(results, "learning_rate", "init").axes[0].texts}
-    found = t_interval([0.7, 0.9])
-    assert said == {f"80.0\n±{100 * float(found.high - found.mean):.1f}"}
+    assert said == {"80.0\n±80.0"}  # Student's 80 ± 127
 
 
 def test_a_knob_along_another_axis_is_drawn_over_its_values():
@@ -293,99 +291,6 @@ def test_a_figure_of_tuned_results_says_what_was_tuned_and_by_what():
 
 def test_knobs_that_configs_set_were_not_tuned(mixed):
     assert "tuned" not in small_print(nnlab.plot(mixed, "config", "val_loss"))
-
-
-# Losses that explode or vanish ------------------------------------------------------------------
-
-
-def losses(table, **axes) -> Results:
-    """Results whose validation loss is a table that we know; two seeds alike."""
-    table = np.asarray(table, float)
-    shape = (*table.shape, 2, 1)
-    loss = np.broadcast_to(table[..., None, None], shape)
-    dims = (*axes, "seed")
-    died = np.where(np.isinf(table), 1, 0)[..., None].repeat(2, -1)
-    history = dict.fromkeys(("val_loss", "train_loss"), ((*dims, "epoch"), loss))
-    return Results(
-        xr.Dataset(history | {"diverged_at": (dims, died)}, {**axes, "seed": [0, 1], "epoch": [1]})
-    )
-
-
-RATES = {"learning_rate": [0.001, 0.01, 0.1]}
-
-
-def test_the_colours_of_a_map_tell_the_good_apart_where_one_cell_explodes():
-    table = [[123.0, 90.0, 2.3e30], [160.0, 150.0, 100.0]]
-    figure = heatmap(
-        losses(table, optimizer=["sgd", "adam"], **RATES), "learning_rate", "optimizer"
-    )
-    image = figure.axes[0].images[0]
-    assert image.norm.vmax == pytest.approx(900)
-    assert figure.axes[1]._colorbar.extend == "max"
-    shades = image.norm(image.get_array())
-    assert shades[1, 0] - shades[0, 1] > 0.2
-    assert [t.get_text().split("\n")[0] for t in figure.axes[0].texts] == [
-        "123", "90.0", "2.30e+30", "160", "150", "100",
-    ]  # fmt: skip
-    assert "Colours end at 900." in small_print(figure)
-
-
-def test_the_colours_of_negative_losses_end_too_where_one_explodes():
-    table = [[-3.0, -2.0, 1e20], [-1.0, -2.5, -2.0]]
-    figure = heatmap(
-        losses(table, optimizer=["sgd", "adam"], **RATES), "learning_rate", "optimizer"
-    )
-    norm = figure.axes[0].images[0].norm
-    assert (norm.vmin, norm.vmax) == (-3, 7)
-
-
-def test_colours_reach_the_worst_cell_where_none_explodes():
-    table = [[0.3, 0.1, 0.5], [0.9, 0.2, 0.4]]
-    figure = heatmap(
-        losses(table, optimizer=["sgd", "adam"], **RATES), "learning_rate", "optimizer"
-    )
-    assert figure.axes[0].images[0].norm.vmax == pytest.approx(0.9)
-    assert "Colours end" not in small_print(figure)
-    assert figure.axes[1]._colorbar.extend == "neither"
-
-
-def test_a_loss_of_zero_lies_on_the_floor_of_a_log_scale_and_the_small_print_says_so():
-    results = losses([[3.4, 1.4, np.inf], [6e-7, 2e-9, 0.0]], optimizer=["sgd", "lbfgs"], **RATES)
-    figure = nnlab.plot(results, "learning_rate", hue="optimizer")
-    (ax,) = figure.axes
-    assert ax.get_yscale() == "log"
-    np.testing.assert_allclose(ax.lines[1].get_ydata(), [6e-7, 2e-9, 1e-9])
-    assert ax.get_ylim()[0] < 1e-9
-    assert "What is below 1e-09 is drawn at 1e-09." in small_print(figure)
-    map_ = heatmap(results, "learning_rate", "optimizer")
-    assert [t.get_text().split("\n")[0] for t in map_.axes[0].texts][-1] == "0.00"
-    assert not np.ma.getmaskarray(map_.axes[0].images[0].get_array())[1].any()
-    assert "below 1e-09 is coloured as 1e-09" in small_print(map_)
-
-
-def test_a_log_scale_ends_twelve_decades_below_its_top():
-    values, said = nnlab.report.style.floored([20.0, 1.0, 1e-3, 1e-38], "val_loss")
-    np.testing.assert_allclose(values, [20, 1, 1e-3, 1e-11])
-    assert "1e-11" in said
-    for kept in ([-1.0, 0.0], [1e-3, 1.0], [np.inf, 2.0], [np.nan]):
-        values, said = nnlab.report.style.floored(kept, "val_loss")
-        np.testing.assert_array_equal(values, kept)
-        assert said == ""
-    assert nnlab.report.style.floored([0.0, 0.5], "val_accuracy")[1] == ""
-
-
-def test_every_loss_zero_has_a_figure():
-    results = losses([[0.0, 0.0, 0.0]], optimizer=["lbfgs"], **RATES)
-    assert nnlab.plot(results, "learning_rate").axes[0].get_yscale() == "log"
-    heatmap(results, "learning_rate", "optimizer").draw_without_rendering()
-
-
-def test_a_map_of_losses_bears_a_loss_of_zero():
-    grid = {"optimizer": ["a", "b"], "learning_rate": [0.1, 1.0]}
-    loss = xr.DataArray([[0.0, 1e-3], [1.0, np.inf]], grid, ("optimizer", "learning_rate"))
-    figure = loss_map(loss, "Loss", "loss")
-    figure.draw_without_rendering()
-    assert "below 0.0001 is drawn at 0.0001" in small_print(figure)
 
 
 def test_the_star_of_a_minimum_lies_above_the_contours():

@@ -55,3 +55,5 @@ _RANKING = (ranking_softmax, pairwise_logistic, pairwise_hinge)
 LOSSES: dict[str, Callable[..., jax.Array]] = {
     f.__name__: f for f in (*_CLASSES, *_BINARY, *_REGRESSION, *_RANKING)
 }
+NEVER_NEGATIVE = frozenset(LOSSES) - {"poly_cross_entropy"}
+"""The names of those that are at least 0 for every example, whatever their numbers."""

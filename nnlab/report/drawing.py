@@ -128,10 +128,8 @@ def line(ax: "Axes", s: Series) -> None:
         return
     mean = np.where(np.isfinite(s.mean), s.mean, np.nan)
     ax.plot(s.at, mean, markevery=max(1, len(s.at) // 10), **s.look)
-    positive = np.nanmin(mean, initial=np.inf) > 0
-    low = np.where(s.low > 0, s.low, mean / 1e3) if positive else s.low
     band = np.isfinite(s.low)
-    ax.fill_between(s.at, low, s.high, where=band, color=s.look["color"], alpha=0.18, linewidth=0)
+    ax.fill_between(s.at, s.low, s.high, where=band, color=s.look["color"], alpha=0.18, linewidth=0)
 
 
 def dots(ax: "Axes", s: Series) -> None:
@@ -140,6 +138,13 @@ def dots(ax: "Axes", s: Series) -> None:
     with np.errstate(invalid="ignore"):
         bars = np.nan_to_num(np.stack([s.mean - s.low, s.high - s.mean]), nan=0.0)
     ax.errorbar(s.at, mean, yerr=bars, elinewidth=2, capsize=4, **{**s.look, "linestyle": ""})
+
+
+def y_scale(made: Sequence[Panel], table: xr.Dataset, metric: str) -> str:
+    """Fix the scale that all panels share, once they are drawn; what it says of intervals."""
+    ends = [table[name].values for name in ("mean", "low", "high")]
+    (said,) = {style.y_scale(ax, metric, *ends) for ax, _ in made}
+    return said
 
 
 def crosses_above(fig: "Figure", made: Sequence[Panel]) -> str:

@@ -25,7 +25,6 @@ from nnlab.report.select import (
 from nnlab.report.style import capital, words
 from nnlab.sweeps.metrics import larger_is_better
 from nnlab.sweeps.results import Results
-from nnlab.sweeps.statistics import t_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,8 +69,7 @@ def plot(
     for ax, series in panels:
         for s in series:
             (drawing.line if numeric else drawing.dots)(ax, s)
-    for ax, _ in panels:  # they share the scale, so all are drawn before it is fixed
-        style.y_scale(ax, y, table["mean"].values)
+    cut = drawing.y_scale(panels, table, y)
     if numeric:
         style.x_scale(panels[0].ax, at)
     drawing.label_outer(fig, panels, words(x), words(y))
@@ -79,7 +77,8 @@ def plot(
     words_key = "" if numeric else drawing.words_along(panels, names(results, x), key(results, x))
     if numeric:
         labels.thin_out(panels[0].ax)
-    drawing.small_print(fig, [words_key, *notes, floor, drawing.interval_note(results, confidence)])
+    intervals = drawing.interval_note(results, confidence)
+    drawing.small_print(fig, [words_key, *notes, floor, intervals, cut])
     return fig
 
 
@@ -122,14 +121,14 @@ def learning_curves(
     for ax, series in panels:
         for s in series:
             drawing.line(ax, s)
+    cut = drawing.y_scale(panels, table, metric)
     for ax, series in panels:
-        style.y_scale(ax, metric, table["mean"].values)
         for row, s in enumerate(series):
             crossed = drawing.cross_at_end(ax, s, row) or crossed
     style.epochs_along(panels[0].ax, results.labels("epoch"))
     drawing.label_outer(fig, panels, "epoch", words(metric))
     drawing.legend(fig, results, hue, crossed)
-    drawing.small_print(fig, [*notes, floor, drawing.interval_note(results, confidence)])
+    drawing.small_print(fig, [*notes, floor, drawing.interval_note(results, confidence), cut])
     return fig
 
 
@@ -137,7 +136,10 @@ def learning_curves(
 def heatmap(
     results: Results, x: str, y: str, metric: str | None = None, confidence: float = 0.95
 ) -> "Figure":
-    """The metric for every pair of two axes, all other axes at their best, with half-intervals."""
+    """The metric for every pair of two axes, all other axes at their best, with half-intervals.
+
+    Where an interval ends at 0 or 100 %, the half is the longer one.
+    """
     needs_results(results)
     metric = metric or results.headline
     for name in (x, y):
@@ -150,7 +152,8 @@ def heatmap(
     mean = table["mean"].values
     coloured, floor = style.floored(mean, metric)
     floor = floor.replace("drawn at", "coloured as")
-    half = _half_intervals(results, metric, confidence).transpose(y, x).values
+    with np.errstate(invalid="ignore"):
+        half = np.fmax(mean - table["low"].values, table["high"].values - mean)
 
     fig = style.figure(f"{capital(words(metric))} by {words(y)} and {words(x)}")
     ax = fig.subplots()
@@ -181,14 +184,6 @@ def _along(results: Results, name: str) -> tuple[str, ...]:
     if name in results.axes or name not in results.dataset.coords:
         return (name,)
     return tuple(map(str, results.dataset[name].dims))
-
-
-def _half_intervals(results: Results, metric: str, confidence: float) -> xr.DataArray:
-    """Half of each cell's interval, also where one of an accuracy would reach beyond 0 or 1."""
-    x = results.values(metric).transpose(..., "seed")
-    finished = results.finished.transpose(*x.dims).values
-    found = t_interval(x.values, confidence, where=finished)
-    return x.isel(seed=0, drop=True).copy(data=found.high - found.mean)
 
 
 def _check(results: Results, x: str, hue: str | None, col: str | None) -> None:

@@ -1,6 +1,7 @@
 """One readable page for a sweep: the answer, the reasons to doubt it, tables, figures, settings."""
 
 import base64
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from io import BytesIO
@@ -12,12 +13,11 @@ import pandas as pd
 from nnlab.files import writing_into
 from nnlab.report import figures, table
 from nnlab.report.cautions import cautions
-from nnlab.report.folder import MARK, refuse_foreign
+from nnlab.report.folder import MARK, is_page, refuse_foreign
 from nnlab.report.select import (
     MOST_PANELS,
     along_configs,
     needs_results,
-    settings,
     varied,
 )
 from nnlab.report.style import in_percent, is_numeric, text, texts, words
@@ -38,6 +38,7 @@ TOLD = ("axes", "functions")
 def write(results: Results, directory: str | Path) -> Path:
     """Write index.html (figures inside), the figures as PNG, table.csv and results.nc.
 
+    Figures that an earlier page shows and this one does not are removed.
     Returns the path of index.html.  UsageError if the folder cannot be written, or holds files and
     nothing that nnlab made.
     """
@@ -56,6 +57,8 @@ def write(results: Results, directory: str | Path) -> Path:
             (directory / f"{name}.png").write_bytes(buffer.getvalue())
         table.configs(results).to_csv(directory / "table.csv", index=False)
         page = directory / "index.html"
+        for name in _pictured(page) - pictures.keys():
+            (directory / f"{name}.png").unlink(missing_ok=True)
         page.write_text(_html(shown, pictures), encoding="utf-8")
     return page
 
@@ -171,6 +174,7 @@ def _axes_table(results: Results) -> str:
     drawn = along_configs(results)
     for knob in results.knobs:
         labels = results.labels(knob)
+        labels = labels[pd.notna(labels)]
         if knob in drawn and is_numeric(labels) and len(set(labels.tolist())) > LISTED:
             values = f"{text(labels.min())} to {text(labels.max())}"
         else:
@@ -227,7 +231,7 @@ def _ranking(results: Results, axis: str) -> str:
 
 def _settings(results: Results) -> str:
     """What was fixed, and with what it was made: each thing once, in words."""
-    swept = {k: v for k, v in settings(results).items() if k not in TOLD}
+    swept = {k: v for k, v in results.settings.items() if k not in TOLD}
     made = {k: v for k, v in results.dataset.attrs.items() if k not in SPOKEN}
     rows = {words(str(k)): _in_words(v) for k, v in (swept | made).items()}
     return _two_columns(list(rows.items()))
@@ -240,6 +244,12 @@ def _in_words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_in_words, value)) or "–"
     return text(value, 6)
+
+
+def _pictured(page: Path) -> set[str]:
+    """The names of the figures that a page of nnlab's shows."""
+    html = page.read_text(encoding="utf-8") if is_page(page) else ""
+    return set(re.findall(r'<figure><a href="(\w+)\.png"><img ', html))
 
 
 def _picture(name: str, caption: str, png: bytes) -> str:

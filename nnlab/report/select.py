@@ -1,6 +1,5 @@
 """What of a large sweep one figure shows, and the sentence that says what it leaves out."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,7 +94,7 @@ def most_seeds(results: Results) -> tuple[int, bool]:
 
 def tuned_before(results: Results, each: str) -> str:
     """That knobs were chosen for each place before: they lie along the axes that are left."""
-    swept = settings(results).get("axes", {})
+    swept = results.settings.get("axes", {})
     chosen = [
         words(knob)
         for knob in results.knobs
@@ -106,15 +105,6 @@ def tuned_before(results: Results, each: str) -> str:
         return ""
     were = "was" if len(chosen) == 1 else "were"
     return f"The {together(chosen)} {were} tuned for each {each} by {words(str(by))}."
-
-
-def settings(results: Results) -> dict[str, Any]:
-    """What the sweep was, as its directory describes it; nothing where results do not say."""
-    try:
-        found = json.loads(results.dataset.attrs.get("sweep", "{}"))
-    except (TypeError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def together(names: Sequence[str]) -> str:

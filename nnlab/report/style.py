@@ -34,6 +34,8 @@ DPI = 120
 MISSING = "#E4E4E4"
 FAR = 100
 """Times the median of what is finite: a loss above that is outside of the frame."""
+REACH = 5
+"""Times the usual half of an interval: what reaches further beyond all means leaves the frame."""
 DECADES = 12
 """Below its top a log scale goes no further: there losses are rounding errors."""
 RC: dict[Any, Any] = {
@@ -220,26 +222,58 @@ def floored(values: ArrayLike, metric: str) -> tuple[np.ndarray, str]:
     return values.clip(min=floor), f"What is below {floor:g} is drawn at {floor:g}."
 
 
-def y_scale(ax: "Axes", metric: str, values: np.ndarray) -> None:
-    """Percent for accuracies, never beyond 0 and 100; a logarithm for losses, cut at divergence.
+def framed(mean: np.ndarray, low: np.ndarray, high: np.ndarray, log: bool) -> tuple[float, float]:
+    """The least and the greatest value in the frame: means, and ends of intervals near to them.
 
-    What lies above FAR times the median of the finite values would squash the rest. Where nothing
-    is finite there is no scale.
+    Means above FAR times their median would squash the rest of a log scale.  An end is near if it
+    lies beyond the means by no more than their range, or REACH times the median upper half of an
+    interval, on the scale of the axis.
     """
-    seen = values[np.isfinite(values)]
+    shown = np.isfinite(mean)
+    shown &= mean <= FAR * np.median(mean[shown]) if log else True
+    values = np.stack([mean[shown], low[shown], high[shown]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at = np.log(values) if log else values
+    m, half = at[0], (at[2] - at[0])[np.isfinite(at[2])]
+    room = max(np.ptp(m), REACH * np.median(half) if half.size else 0.0) or np.inf
+    near = values[(at >= m.min() - room) & (at <= m.max() + room) & np.isfinite(at)]
+    return float(near.min()), float(near.max())
+
+
+def y_scale(
+    ax: "Axes",
+    metric: str,
+    mean: np.ndarray,
+    low: np.ndarray | None = None,
+    high: np.ndarray | None = None,
+) -> str:
+    """Percent for accuracies, never beyond 0 and 100; a logarithm for losses, ended by `framed`.
+
+    Where nothing is finite there is no scale.  Returns what to say where the frame cuts intervals.
+    """
+    low, high = mean if low is None else low, mean if high is None else high
+    seen = mean[np.isfinite(mean)]
     if not seen.size:
         ax.set_yticks([])
-    elif in_percent(metric):
+        return ""
+    if in_percent(metric):
         percent(ax.yaxis)
-        low, high = ax.get_ylim()
+        bottom, top = ax.get_ylim()
         if larger_is_better(metric):
-            ax.set_ylim(max(low, -0.03), min(high, 1.03))
-    elif on_log_scale(metric) and seen.min() > 0:
-        low, high = seen.min(), min(seen.max(), FAR * np.median(seen))
+            ax.set_ylim(max(bottom, -0.03), min(top, 1.03))
+        return ""
+    log = on_log_scale(metric) and seen.min() > 0
+    bottom, top = framed(mean, low, high, log)
+    cut = bool(((mean <= top) & ((low < bottom) | (high > top))).any())
+    if log:
         ax.set_yscale("log")
-        margin = max((high / low) ** 0.06, 1.05)
-        ax.set_ylim(low / margin, high * margin)
-        log_ticks(ax.yaxis, high / low)
+        margin = max((top / bottom) ** 0.06, 1.05)
+        ax.set_ylim(bottom / margin, top * margin)
+        log_ticks(ax.yaxis, top / bottom)
+    elif cut:
+        margin = 0.06 * (top - bottom)
+        ax.set_ylim(bottom - margin, top + margin)
+    return "Intervals that meet the frame reach beyond it." * cut
 
 
 def percent(axis: "Axis") -> None:

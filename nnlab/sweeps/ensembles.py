@@ -3,7 +3,6 @@
 Members differ in whatever axes are averaged over, by default the seed; nothing is trained again.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Literal
@@ -71,7 +70,7 @@ def ensemble(
 
 def refuse_other_losses(results: Results) -> None:
     """Raise UsageError where a loss of nnlab's does not read outputs as softmax probabilities."""
-    sweep = json.loads(results.dataset.attrs.get("sweep", "{}"))
+    sweep = results.settings
     fixed = [sweep["loss"]] if "loss" in sweep else []
     trained = results.dataset["loss"].values if "loss" in results.dataset.coords else fixed
     for loss in np.ravel(trained).tolist():

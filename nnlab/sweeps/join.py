@@ -1,6 +1,5 @@
 """More seeds for a sweep that is done: train them elsewhere, and read all as one."""
 
-import json
 from typing import Any
 
 import xarray as xr
@@ -41,7 +40,7 @@ def join(*parts: Results) -> Results:
 
 def described(results: Results) -> dict[str, Any]:
     """What a sweep is, its seeds left out."""
-    sweep = json.loads(results.dataset.attrs.get("sweep", "{}"))
+    sweep = results.settings
     sweep.get("axes", {}).pop("seed", None)
     axes = {f"axis {axis}": results.labels(axis).tolist() for axis in results.axes}
     names = sorted(map(str, [*results.dataset, *results.recorded]))

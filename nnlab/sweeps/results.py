@@ -9,7 +9,8 @@ is taken at the last epoch unless `epoch` says otherwise.  Intervals are Student
 with one seed they are NaN.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ import pandas as pd
 import xarray as xr
 
 from nnlab.errors import UsageError, unknown
+from nnlab.nn.losses import NEVER_NEGATIVE
 from nnlab.sweeps import choosing, netcdf
 from nnlab.sweeps.choosing import DRAW
 from nnlab.sweeps.labels import label, place_of
@@ -34,6 +36,19 @@ JUDGED_BY = "judged_by"
 CONSTANT = "constant_"
 """Before a metric: the attribute that holds what one answer for all examples scores."""
 Epoch = int | Literal["all"] | None
+KINDS = ("train", "val", "test")
+
+
+class Table(xr.Dataset):
+    """What `Results.best` found; as a DataFrame it has one row where every axis was chosen."""
+
+    __slots__ = ()
+
+    def to_dataframe(self, dim_order: Sequence[Hashable] | None = None) -> pd.DataFrame:
+        """As xarray's, and one row of what has no dimensions."""
+        if self.dims:
+            return super().to_dataframe(dim_order)
+        return self.expand_dims("row").to_dataframe().reset_index(drop=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -109,6 +124,15 @@ class Results:
         order = ("val_accuracy", *error, "val_loss", "train_loss")
         usable = [m for m in order if m in self.metrics and bool(self.dataset[m].notnull().any())]
         return (usable or [m for m in order if m in self.metrics] or list(self.metrics))[0]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the sweep was, as its directory describes it; nothing where results do not say."""
+        try:
+            found = json.loads(self.dataset.attrs.get("sweep", "{}"))
+        except (TypeError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     @property
     def finished(self) -> xr.DataArray:
@@ -189,15 +213,17 @@ class Results:
         """The mean over seeds, with its interval: variables mean, low, high, n.
 
         Further axes in `over` are averaged inside each seed first, because runs of one seed share
-        their random numbers; the interval is over seeds all the same. That of an accuracy ends
-        where accuracies do: no mean lies below 0 or above 1.
+        their random numbers; the interval is over seeds all the same. It ends where means do: that
+        of an accuracy at 0 and 1, that of a loss that is known to be never negative at 0.
         """
         inner = self._over([name for name in _names(over) if name != "seed"])
         x = self.values(metric, epoch).mean(inner, skipna=False)
         where = self.finished.all(inner)
         found = labelled(t_interval, confidence, where, x)
         if is_share(metric):
-            found["low"], found["high"] = found["low"].clip(min=0), found["high"].clip(max=1)
+            found["high"] = found["high"].clip(max=1)
+        if is_share(metric) or self._never_negative(metric):
+            found["low"] = found["low"].clip(min=0)
         return found
 
     def difference(
@@ -235,7 +261,7 @@ class Results:
         over: Names | None = None,
         report: Names = (),
         confidence: float = 0.95,
-    ) -> xr.Dataset:
+    ) -> Table:
         """For each cell of the other axes, the best place along `over` (None: all axes but draw).
 
         Variables: the chosen value of each axis in `over`, the metric with `_low` and `_high`, the
@@ -256,7 +282,7 @@ class Results:
         table |= {"n": n, "diverged": chosen.diverged.sum("seed"), "at_border": at_border}
         coordinates = {k: chosen.dataset[k].variable for k in chosen.knobs if k not in table}
         coordinates |= {a: (a, chosen.labels(a)) for a in chosen.axes}
-        return xr.Dataset({k: v.variable for k, v in table.items()}, coordinates)
+        return Table({k: v.variable for k, v in table.items()}, coordinates)
 
     def border(self, knob: str, metric: str, chosen: xr.DataArray) -> xr.DataArray:
         """-1 where a chosen number is the lower border of what was tried, 1 the upper, else 0.
@@ -295,6 +321,15 @@ class Results:
         if name not in self.metrics:
             raise unknown("metric", name, self.metrics)
         return name
+
+    def _never_negative(self, metric: str) -> bool:
+        """Whether a metric is known to be at least 0, as no function of one's own is."""
+        kind, _, name = metric.partition("_")
+        losses = self.dataset.coords.get("loss", self.settings.get("loss"))
+        labels = np.ravel(losses) if name == "loss" else [name]
+        own = {key.partition(" ")[2] for key in self.settings.get("functions", ())}
+        known = (NEVER_NEGATIVE | {"brier"}) - own
+        return kind in KINDS and all(str(label).partition("(")[0] in known for label in labels)
 
     def _over(self, names: Names | None) -> list[str]:
         over = [a for a in self.axes if a != DRAW] if names is None else _names(names)
