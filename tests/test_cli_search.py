@@ -1,8 +1,10 @@
 """nnlab search at a shell: what is typed, what it prints and writes, what it refuses."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from engine import blobs
+from matplotlib.colors import to_rgb
 from rich.console import Console
 
 import nnlab
@@ -105,8 +107,48 @@ def test_every_trial_is_a_dot_over_every_knob_and_borders_are_shaded(found):
     for ax in axes:
         assert sum(len(dots.get_offsets()) for dots in ax.collections) == 12
     assert axes[0].get_xscale() == "log"
-    assert axes[0].get_xlim() == (1e-4, 1.0)
+    low, high = axes[0].get_xlim()
+    assert 5e-5 < low < 1e-4 * 0.99
+    assert 1.01 < high < 2.0
     assert [len(ax.patches) for ax in axes] == [2, 2, 0]
+
+
+def trials_of(space, *knobs) -> Search:
+    """A search whose one stage had these configs, with an invented value each."""
+    configs = [{"learning_rate": 0.1 + i / 10, "optimizer": "sgd"} for i in range(len(knobs))]
+    stage = nnlab.Sweep(
+        nnlab.models.mlp([]), blobs(), {"config": configs}, epochs=2, batch_size=20
+    ).run(progress=False)
+    trials = tuple(Trial(own, 0.9 - i / 10, 1, i) for i, own in enumerate(knobs))
+    return Search("val_accuracy", (space,), (stage,), trials, None)
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_the_bar_of_the_curves_has_the_scale_of_its_range(log):
+    found = trials_of({"dropout": Range(0.01, 0.5, log=log)}, {"dropout": 0.02}, {"dropout": 0.4})
+    (_, bar) = trial_curves(found).axes
+    assert bar.get_yscale() == ("log" if log else "linear")
+
+
+def test_a_knob_that_a_trial_does_not_read_has_no_dot_no_colour_and_a_dash():
+    space = {"momentum": Range(0.5, 0.9), "optimizer": ["adam", "momentum"], "eps": [1e-8, 1e-4]}
+    found = trials_of(
+        space,
+        {"optimizer": "adam", "eps": 1e-8},
+        {"optimizer": "momentum", "momentum": 0.6},
+        {"optimizer": "momentum", "momentum": 0.8},
+    )
+    fig = trial_knobs(found)
+    fig.canvas.draw()
+    shown = [np.isfinite(ax.collections[0].get_offsets().filled(np.nan)) for ax in fig.axes]
+    assert [int(dots.all(1).sum()) for dots in shown] == [2, 3, 1]
+    best = trial_curves(found).axes[0].lines[2]
+    assert len(set(to_rgb(best.get_color()))) == 1
+    console = Console(record=True, width=120)
+    show(found, console)
+    assert console.export_text().splitlines()[2].split() == [
+        "1", "90.0", "%", "–", "adam", "1e-08", "1",
+    ]  # fmt: skip
 
 
 def test_the_table_of_trials_holds_what_was_drawn(found):

@@ -202,6 +202,29 @@ def test_a_directory_continues_with_the_same_metrics_only(tmp_path):
             sweep(other).run(out, progress=False)
 
 
+def test_a_directory_remembers_the_metric_to_choose_by_until_another_is_given(tmp_path):
+    out = tmp_path / "runs"
+    begun = sweep().run(out, progress=False, by="val_brier")
+    assert begun.headline == nnlab.load(out).headline == "val_brier"
+    assert sweep().run(out, progress=False).headline == "val_brier"
+    assert sweep().run(out, progress=False, by="val_ndcg").headline == "val_ndcg"
+    assert nnlab.load(out).headline == "val_ndcg"
+    assert nnlab.load(out).judged_by("val_loss").headline == "val_loss"
+    with pytest.raises(UsageError, match="test_brier is for the end"):
+        sweep().run(tmp_path / "no", progress=False, by="test_brier")
+    assert not (tmp_path / "no").exists()
+
+
+def test_the_stages_of_a_search_remember_the_metric_it_is_judged_by(tmp_path):
+    found = nnlab.search(
+        {"learning_rate": (1e-4, 1e-1)}, nnlab.models.mlp([4]), blobs(), trials=2, stages=2,
+        final_seeds=1, metrics="brier", by="val_brier", out=tmp_path, progress=False, **SMALL,
+    )  # fmt: skip
+    found.final(progress=False)
+    for part in ("stage1", "stage2", "final"):
+        assert nnlab.load(tmp_path / part).headline == "val_brier"
+
+
 def test_a_shell_asks_for_metrics_and_chooses_by_them(nnlab_, tmp_path):
     out = tmp_path / "runs"
     small = ["--hidden", "4", "--epochs", "1", "--limit", "100", "--seeds", "2", "--quiet"]
@@ -209,6 +232,7 @@ def test_a_shell_asks_for_metrics_and_chooses_by_them(nnlab_, tmp_path):
     status, printed, _ = nnlab_("ablate", *small, *asked, "--by", "val_brier", "--out", out)
     assert status == 0
     assert "Validation brier" in printed
+    assert nnlab.load(out).headline == "val_brier"
     by = "val_top_k_accuracy(3)"
     assert nnlab_("report", out, "--by", by, "--to", tmp_path / "page")[0] == 0
     assert "top k accuracy(3)" in (tmp_path / "page" / "index.html").read_text()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import nnlab
+from nnlab.report.page import write
 from nnlab.report.search import trial_curves
 from nnlab.sweeps.search import Range, Search, Trial, draw, narrow, ranked
 
@@ -43,6 +44,12 @@ def test_of_a_list_the_choices_of_the_best_remain() -> None:
     new = narrow(space, best)
     assert new["optimizer"] == ["sgd", "adam"]
     assert set(draw(new, 4, np.random.default_rng(0))[0]) == set(space)
+
+
+def test_what_none_of_the_best_reads_stays_as_wide_as_it_was() -> None:
+    space = {"optimizer": ["adam", "momentum"], "momentum": Range(0.5, 0.9)}
+    new = narrow(space, [{"optimizer": "adam"}, {"optimizer": "adam"}])
+    assert new == {"optimizer": ["adam"], "momentum": Range(0.5, 0.9)}
 
 
 def test_diverged_trials_come_last_whatever_the_metric() -> None:
@@ -138,14 +145,22 @@ def test_a_range_of_one_number_is_refused() -> None:
     assert len(set(Range(0.01, 0.01001).draw(np.random.default_rng(0), 9))) > 1
 
 
-def test_the_stages_of_a_search_keep_what_they_recorded_but_nothing_of_test_data() -> None:
+def test_the_stages_of_a_search_keep_what_they_recorded_but_nothing_of_test_data(tmp_path) -> None:
     found = nnlab.search(
         {"learning_rate": (0.01, 0.1)}, nnlab.models.mlp([4]), blobs(), trials=2, stages=1,
-        epochs=1, batch_size=20, record=["layers", "test_outputs"], progress=False,
+        epochs=1, batch_size=20, record=["layers", "test_outputs"], metrics="brier",
+        out=tmp_path, progress=False,
     )  # fmt: skip
-    (stage,) = found.stages
-    assert stage.recorded.data_vars
-    assert not [name for name in [*stage.dataset, *stage.recorded] if name.startswith("test_")]
+    for stage in (*found.stages, nnlab.load(tmp_path / "stage1")):
+        assert stage.recorded.data_vars
+        names = [*stage.dataset, *stage.dataset.attrs, *stage.recorded, *stage.recorded.dims]
+        assert not [name for name in names if "test" in str(name)]
+    kept = [key for file in (tmp_path / "stage1").rglob("*.npz") for key in np.load(file)]
+    assert kept
+    assert not [key for key in kept if "test" in key]
+    final = found.final(progress=False)
+    assert {"test_accuracy", "test_brier"} <= set(final.metrics)
+    assert "test_outputs" in final.recorded
 
 
 @pytest.mark.parametrize(
@@ -158,6 +173,7 @@ def test_the_stages_of_a_search_keep_what_they_recorded_but_nothing_of_test_data
         ({"learning_rate": (0.1, float("inf"))}, "two finite numbers"),
         ({"learnin_rate": (0.01, 0.1)}, "did you mean 'learning_rate'"),
         ({"optimizer": []}, "needs a pair"),
+        ({"optimizer": ["adam"], "momentum": (0.5, 0.9)}, "for optimizer adam; it belongs to"),
     ],
 )
 def test_an_impossible_space_is_one_line(ranges, said) -> None:
@@ -191,6 +207,60 @@ def test_optimizers_that_do_not_have_a_knob_are_searched_beside_those_that_have(
         final_seeds=1, progress=False,
     )  # fmt: skip
     assert {trial.knobs["optimizer"] for trial in found.trials} == {"sgd", "momentum"}
+
+
+UNREAD = {
+    "momentum": ({"optimizer": ["momentum", "adam"], "momentum": (0.5, 0.9)}, {}),
+    "a fixed momentum": ({"optimizer": ["momentum", "adam"]}, {"momentum": 0.5}),
+    "activation": ({"hidden": [(), (1,)], "activation": ["relu", "tanh"]}, {}),
+    "dropout": ({"hidden": [(), (1,)], "dropout": Range(0, 0.5, log=False)}, {}),
+    "label_smoothing": (
+        {"loss": ["cross_entropy", "hinge"], "label_smoothing": (0.9, 0.99)},
+        {"by": "val_accuracy", "learning_rate": 0.05},
+    ),
+}
+
+
+@pytest.mark.parametrize("knob", UNREAD)
+def test_a_winner_that_does_not_read_a_searched_knob_is_trained_without_it(knob) -> None:
+    ranges, more = UNREAD[knob]
+    found = nnlab.search(
+        ranges, nnlab.models.mlp([4]), blobs(), trials=8, epochs=2, batch_size=20, final_seeds=1,
+        progress=False, **more,
+    )  # fmt: skip
+    assert knob not in found.best
+    assert len({frozenset(trial.knobs) for trial in found.trials}) == 1 + (knob in ranges)
+    assert found.warnings() == []
+    assert found.final(progress=False)["test_accuracy"].size == 1
+
+
+def test_a_knob_is_missing_along_the_configs_that_do_not_read_it(tmp_path) -> None:
+    ranges = {"optimizer": ["momentum", "adam"], "momentum": (0.5, 0.9)}
+    ranges |= {"hidden": [(), (1,)], "activation": ["relu", "tanh"]}
+    nnlab.search(
+        ranges, nnlab.models.mlp([4]), blobs(), trials=12, stages=1, epochs=2, batch_size=20,
+        out=tmp_path, progress=False,
+    )  # fmt: skip
+    stage = nnlab.load(tmp_path / "stage1")
+    owners = {"momentum": ("optimizer", "adam"), "activation": ("hidden", "linear")}
+    for knob, (owner, does_not_read) in owners.items():
+        unread = stage.labels(owner) == does_not_read
+        assert unread.any()
+        np.testing.assert_array_equal(stage.dataset[knob].isnull(), unread)
+    again = nnlab.Results.open(stage.save(tmp_path / "stage.nc"))
+    np.testing.assert_array_equal(again.labels("momentum"), stage.labels("momentum"))
+    best, said = stage.best(), nnlab.report.headline(stage)
+    for knob in owners:
+        assert (f", {knob} " in said) == bool(best[knob].notnull())
+    write(stage, tmp_path / "page")
+
+
+def test_a_knob_that_a_listed_config_does_not_read_is_missing_in_its_results() -> None:
+    configs = [{"optimizer": "adam", "momentum": 0.9}, {"optimizer": "momentum", "momentum": 0.9}]
+    stage = nnlab.Sweep(
+        nnlab.models.mlp([4]), blobs(), {"config": configs}, epochs=1, batch_size=20
+    ).run(progress=False)
+    np.testing.assert_array_equal(stage.labels("momentum"), [np.nan, 0.9])
 
 
 def test_each_trial_has_the_curve_of_its_own_weights() -> None:

@@ -48,6 +48,7 @@ def ablate(
     batch_norm: o.BatchNorm = None,
     loss: o.Loss = None,
     label_smoothing: o.LabelSmoothing = None,
+    channels: o.Channels = None,
     hidden: o.Hidden = None,
     batch_size: o.BatchSize = None,
     epochs: o.Epochs = None,
@@ -79,8 +80,8 @@ def ablate(
         show_prediction(sweep.predict(lanes))
         return
     with kept(out):
-        results = sweep.run(out, lanes=lanes, progress=not quiet)
-    show_results(results.judged_by(by), out)
+        results = sweep.run(out, lanes=lanes, progress=not quiet, by=by)
+    show_results(results, out)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from nnlab.report import drawing, labels, style
 from nnlab.report.select import MOST_HUES, most_seeds
@@ -20,7 +21,11 @@ DOT = {"s": 70, "edgecolors": "white", "linewidths": 0.8}
 def scatter(
     results: Results, x: str, y: str, hue: str | None, notes: Sequence[str] = ()
 ) -> "Figure":
-    """One dot per config, the mean over seeds; hue colours it by a second knob."""
+    """One dot per config that reads x, the mean over seeds; hue colours it by a second knob."""
+    reads = pd.notna(results.labels(x))
+    if not reads.all():
+        notes = [*notes, f"{(~reads).sum()} configs do not read {words(x)}."]
+        results = results.with_data(results.dataset.isel(config=reads))
     values = results.labels(x)
     mean, floor = style.floored(results.mean(y)["mean"].values, y)
     fig = style.figure(drawing.title(y, x, None))
@@ -37,6 +42,8 @@ def scatter(
         _by_number(ax, at, mean, hue, results.labels(hue))
     else:
         _by_word(ax, at, mean, hue, results.labels(hue))
+    unread = hue is not None and pd.isna(results.labels(hue)).any()
+    grey = f"Grey: {words(hue)} is not read." if hue and unread else ""
     style.y_scale(ax, y, mean)
     drawing.label_outer(fig, [panel], words(x), words(y))
     lost = results.diverged.any("seed").values | (mean > ax.get_ylim()[1])
@@ -50,13 +57,16 @@ def scatter(
     key = drawing.words_along([panel], said, labels.key_of(words(x), said)) if said else ""
     if not said:
         labels.thin_out(ax)
-    drawing.small_print(fig, [key, *notes, f"One dot per config{seeds}.", floor, crossed])
+    drawing.small_print(fig, [key, *notes, f"One dot per config{seeds}.", grey, floor, crossed])
     return fig
 
 
 def _by_number(ax: "Axes", at: np.ndarray, mean: np.ndarray, hue: str, z: np.ndarray) -> None:
     from matplotlib.colors import LogNorm, Normalize
 
+    read = pd.notna(z)
+    ax.scatter(at[~read], mean[~read], color=style.MISSING, **DOT)
+    at, mean, z = at[read], mean[read], z[read]
     kind = LogNorm if style.spacing(z) == "log" else Normalize
     dots = ax.scatter(at, mean, c=z, cmap="viridis", norm=kind(z.min(), z.max()), **DOT)
     ax.figure.colorbar(dots, ax=ax, label=words(hue), fraction=0.04, pad=0.02)
@@ -64,12 +74,18 @@ def _by_number(ax: "Axes", at: np.ndarray, mean: np.ndarray, hue: str, z: np.nda
 
 def _by_word(ax: "Axes", at: np.ndarray, mean: np.ndarray, hue: str, z: np.ndarray) -> None:
     """The commonest words in a colour and marker each, the others grey."""
-    names, counts = np.unique(z.astype(str), return_counts=True)
+    z = np.array(
+        [
+            text if read else "not read"
+            for text, read in zip(style.texts(z.tolist()), pd.notna(z), strict=True)
+        ]
+    )
+    names, counts = np.unique(z, return_counts=True)
     shown = sorted(names[np.argsort(-counts, kind="stable")[:MOST_HUES]])
     groups: list[tuple[str, Any, str]] = list(
         zip(shown, style.PALETTE, style.MARKERS, strict=False)
     )
-    rest = ~np.isin(z.astype(str), shown)
+    rest = ~np.isin(z, shown)
     if rest.any():
         ax.scatter(
             at[rest],
@@ -79,7 +95,7 @@ def _by_word(ax: "Axes", at: np.ndarray, mean: np.ndarray, hue: str, z: np.ndarr
             **DOT,
         )
     for name, colour, marker in groups:
-        here = z.astype(str) == name
+        here = z == name
         ax.scatter(
             at[here], mean[here], color=colour, marker=marker, label=drawing.entry(name), **DOT
         )

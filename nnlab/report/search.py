@@ -1,6 +1,7 @@
 """A random search as figures and a table: its best trials, their curves, each knob's trials."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from nnlab.files import writing_into
 from nnlab.report import drawing, labels, style
 from nnlab.report.folder import refusal, refuse_foreign
 from nnlab.report.style import text, words
-from nnlab.sweeps.axes import label
+from nnlab.sweeps.labels import label
 from nnlab.sweeps.metrics import larger_is_better
 from nnlab.sweeps.search import Range, Search, Trial
 
@@ -22,16 +23,21 @@ if TYPE_CHECKING:
 MOST_KNOBS = 6
 TRIALS = "trials.csv"
 STAGE_MARKERS = ("o", "D", "^", "s")
+UNREAD = "#AAAAAA"
+"""The colour of a trial that does not read the knob that gives the colours."""
+ROOM = 0.02
+"""Beyond a range's ends, as a share of it: dots at the ends are whole."""
 
 
 def best_trials(search: Search, most: int | None = None) -> pd.DataFrame:
-    """The best trials first: the metric, each knob that was searched, the stage."""
-    rows = [
-        {search.metric: trial.value, **{k: label(v) for k, v in trial.knobs.items()}}
-        | {"stage": trial.stage}
-        for trial in search.trials[:most]
-    ]
-    return pd.DataFrame(rows)
+    """The best trials first: the metric, each knob that was searched, the stage.
+
+    A knob that a trial does not read is missing there.
+    """
+    trials = search.trials[:most]
+    columns = {search.metric: [trial.value for trial in trials]}
+    columns |= {knob: _values(trials, knob) for knob in search.spaces[0]}
+    return pd.DataFrame(columns | {"stage": [trial.stage for trial in trials]})
 
 
 @style.styled
@@ -47,7 +53,7 @@ def trial_curves(search: Search, most: int = 20) -> "Figure":
     )
     ax = fig.subplots()
     knob = next((k for k, v in search.spaces[0].items() if isinstance(v, Range)), None)
-    colours = _ramp(fig, ax, knob, [trial.knobs[knob] for trial in found] if knob else found)
+    colours = _ramp(fig, ax, search, knob, found)
     for place in reversed(range(len(found))):
         epochs = np.arange(1, len(curves[place]) + 1)
         first = place == 0
@@ -60,7 +66,8 @@ def trial_curves(search: Search, most: int = 20) -> "Figure":
     ax.legend(loc="lower right" if larger_is_better(search.metric) else "upper right")
     n = search.stages[0].dataset.sizes["seed"]
     one = f"One line per trial, {'one seed' if n == 1 else f'{n} seeds'}."
-    drawing.small_print(fig, [one, floor])
+    grey = f"Grey: the {words(knob)} is not read." if knob and _unread(found, knob) else ""
+    drawing.small_print(fig, [one, grey, floor])
     return fig
 
 
@@ -90,6 +97,7 @@ def trial_knobs(search: Search) -> "Figure":
     _legend(fig, len(search.stages))
     left_out = len(search.spaces[0]) - len(knobs)
     notes = ["One dot per trial; grey: the outer tenth of the range that was searched first."]
+    notes.append("No dot where a knob is not read." * any(_unread(search.trials, k) for k in knobs))
     notes += [floor, f"{left_out} more knobs are not shown." * bool(left_out)]
     for ax, knob in zip(axes, knobs, strict=False):
         space = search.spaces[0][knob]
@@ -137,35 +145,54 @@ def _curve(search: Search, trial: Trial) -> np.ndarray:
     return mean.isel(config=trial.config).values
 
 
-def _ramp(fig: "Figure", ax: "Axes", knob: str | None, values: list[Any]) -> list[Any]:
-    """A colour for each value of a number, with its bar; without a number, one colour."""
-    if knob is None:
-        return [style.PALETTE[0]] * len(values)
+def _values(trials: Sequence[Trial], knob: str) -> list[Any]:
+    """A knob's value in each trial, None where it is not read."""
+    return [label(trial.knobs[knob]) if knob in trial.knobs else None for trial in trials]
+
+
+def _unread(trials: Sequence[Trial], knob: str) -> bool:
+    return any(knob not in trial.knobs for trial in trials)
+
+
+def _ramp(
+    fig: "Figure", ax: "Axes", search: Search, knob: str | None, trials: Sequence[Trial]
+) -> list[Any]:
+    """A colour for each trial by a range's knob, with its bar; without a range, one colour."""
+    values = [trial.knobs[knob] for trial in trials if knob in trial.knobs]
+    if knob is None or not values:
+        return [style.PALETTE[0]] * len(trials)
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm, Normalize
 
-    log = min(values) > 0 and max(values) > 3 * min(values)
+    space = search.spaces[0][knob]
+    log = isinstance(space, Range) and space.log and max(values) > 3 * min(values)
     norm = (LogNorm if log else Normalize)(min(values), max(values))
     colours = ScalarMappable(norm, colormaps["viridis_r"])
     bar = fig.colorbar(colours, ax=ax, label=words(knob), fraction=0.04, pad=0.02)
     if log:
         style.log_ticks(bar.ax.yaxis, max(values) / min(values))
-    return [colours.to_rgba(value) for value in values]
+    return [
+        colours.to_rgba(trial.knobs[knob]) if knob in trial.knobs else UNREAD for trial in trials
+    ]
 
 
 def _along(ax: "Axes", search: Search, knob: str) -> np.ndarray:
     """Where the trials lie along a knob; a range has its scale, its ends and its borders."""
     space = search.spaces[0][knob]
-    values = [label(trial.knobs[knob]) for trial in search.trials]
+    values = _values(search.trials, knob)
     if not isinstance(space, Range):
         names = [text(label(value)) for value in space]
         ax.set_xlim(-0.6, len(names) - 0.4)
-        return np.array([names.index(text(value)) for value in values], float)
+        return np.array([np.nan if v is None else names.index(text(v)) for v in values], float)
     if space.log:
         ax.set_xscale("log")
         style.log_ticks(ax.xaxis, space.high / space.low)
-    ax.set_xlim(space.low, space.high)
+        room = (space.high / space.low) ** ROOM
+        ax.set_xlim(space.low / room, space.high * room)
+    else:
+        room = (space.high - space.low) * ROOM
+        ax.set_xlim(space.low - room, space.high + room)
     for ends in space.borders():
         ax.axvspan(*ends, color=style.MISSING, zorder=0, linewidth=0)
     return np.array(values, float)

@@ -1,7 +1,7 @@
 """From finished chunks to labelled data sets."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,11 @@ import xarray as xr
 from nnlab.errors import UsageError
 from nnlab.models.signals import EDGES, PERCENTILES
 from nnlab.sweeps.axes import CONFIG
+from nnlab.sweeps.choosing import where
 from nnlab.sweeps.record import PREFIX, TARGETS
 from nnlab.sweeps.record_shapes import rooms
-from nnlab.sweeps.results import CONSTANT, RUN, Results
+from nnlab.sweeps.results import CONSTANT, JUDGED_BY, RUN, Results
+from nnlab.sweeps.store import JUDGED_BY as JUDGE
 from nnlab.sweeps.store import Store
 
 MIDDLES = np.round((EDGES[1:] + EDGES[:-1]) / 2, 6)
@@ -60,7 +62,7 @@ def assemble(description: dict[str, Any], store: Store) -> Results:
         for name, values in grids.items()
         if name not in room
     }
-    labels = {**coordinates(axes), "seed": seeds}
+    labels = {**coordinates(axes, description.get("unread", {})), "seed": seeds}
     shared = {} if description["cells"] is None else {RUN: (tuple(axes), cells.reshape(sizes))}
     dataset = xr.Dataset(
         {**variables, "diverged_at": (dims, diverged), **shared},
@@ -75,13 +77,19 @@ def missing(*shape: int) -> np.ndarray:
     return np.full(shape, np.nan, np.float32)
 
 
-def coordinates(axes: dict[str, Any]) -> dict[str, Any]:
-    """The labels of each axis; along "config" the values of every knob that its configs set."""
+def coordinates(axes: Mapping[str, Any], unread: Mapping[str, Collection[int]]) -> dict[str, Any]:
+    """The labels of each axis; along "config" the values of every knob that its configs set.
+
+    `unread` holds for a knob the places of configs that do not read it: there it is missing.
+    """
     found = {name: values for name, values in axes.items() if name != CONFIG}
     configs = axes.get(CONFIG, [])
     if configs:
         found[CONFIG] = np.arange(len(configs))
-        found |= {k: (CONFIG, [config[k] for config in configs]) for k in configs[0]}
+        for knob in configs[0]:
+            values = xr.DataArray([config[knob] for config in configs], dims=CONFIG)
+            read = ~np.isin(found[CONFIG], list(unread.get(knob, ())))
+            found[knob] = where(xr.DataArray(read, dims=CONFIG), values)
     return found
 
 
@@ -105,6 +113,7 @@ def attributes(description: dict[str, Any], seconds: dict[str, float]) -> dict[s
         "data_description": sweep["data description"],
         "sweep": json.dumps(sweep),
         **{f"{CONSTANT}{k}": v for k, v in description.get("constant", {}).items()},
+        **({JUDGED_BY: description[JUDGE]} if JUDGE in description else {}),
         "train_seconds": round(seconds["seconds"], 3),
         "compile_seconds": round(seconds["compile_seconds"], 3),
         **made_with(description),

@@ -172,7 +172,7 @@ def _unknown_knob(name: str, known: set[str], optimizers: Sequence[Choice]) -> U
         o for o, make in TABLES["optimizer"].items() if name in hyperparameters(make, "optimizer")
     ]
     if owners:
-        chosen = ", ".join(choice.label for choice in optimizers)
+        chosen = ", ".join(dict.fromkeys(choice.label for choice in optimizers))
         return UsageError(
             f"{name} does nothing for optimizer {chosen}; it belongs to {', '.join(owners[:6])}"
         )

@@ -76,8 +76,8 @@ def where(found: xr.DataArray, coordinate: xr.DataArray) -> xr.DataArray:
 def at_border(results: "Results", knob: str, metric: str, chosen: xr.DataArray) -> xr.DataArray:
     """-1 where a chosen number is the lower border of what was tried, 1 the upper, else 0."""
     tried = results.labels(knob)
-    number = np.issubdtype(tried.dtype, np.number) and np.unique(tried).size > 1
-    if knob == "config" or not number:
+    number = np.issubdtype(tried.dtype, np.number)
+    if knob == "config" or not number or np.unique(tried[np.isfinite(tried)]).size < 2:
         return xr.zeros_like(chosen, dtype=int)
     if results.dataset[knob].dims == ("config",):
         return xr.full_like(chosen, crowding(results, tried.astype(float), metric), dtype=int)
@@ -90,7 +90,8 @@ def crowding(results: "Results", tried: np.ndarray, metric: str) -> int:
     others = [axis for axis in results.axes if axis not in ("config", DRAW)]
     over = [axis for axis in (DRAW,) if axis in results.axes]
     mean = results.tuned(metric, others).mean(metric, over)["mean"].values
-    good = score(mean, metric)
+    read = np.isfinite(tried)
+    tried, good = tried[read], score(mean, metric)[read]
     order = np.argsort(-good)[: np.isfinite(good).sum()]
     log = spacing(tried) == "log"
     return crowded(tried[order].tolist(), tried.min(), tried.max(), log)

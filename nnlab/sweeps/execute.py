@@ -29,6 +29,9 @@ from nnlab.sweeps.store import Store
 from nnlab.train.loop import Data, Record
 from nnlab.types import Device
 
+OF_TEST = "test_"
+"""Before the names of what is measured on test data."""
+
 
 def execute(
     groups: Sequence[Group],
@@ -36,8 +39,12 @@ def execute(
     store: Store,
     devices: Sequence[Device],
     watch: Watch | None = None,
+    tested: bool = True,
 ) -> None:
-    """Train every chunk that the store does not have, and keep each as it finishes."""
+    """Train every chunk that the store does not have, and keep each as it finishes.
+
+    Unless it is to be `tested`, what was measured on test data is not kept.
+    """
     meter = Meter(groups, data, store, watch or silent)
     first = 0
     jobs: deque[tuple[Group, list[Work]]] = deque()
@@ -73,7 +80,7 @@ def execute(
             with memory_in_words(ready.group, store), one_thread_each(devices):
                 meter.show("compiling")
                 compiled.result()
-                train_group(ready, data, store, meter, begin_next)
+                train_group(ready, data, store, meter, begin_next, tested)
     finally:
         compiler.shutdown(wait=False, cancel_futures=True)
 
@@ -125,11 +132,16 @@ def trace(
 
 
 def train_group(
-    ready: Ready, data: Dataset, store: Store, meter: "Meter", meanwhile: Callable[[], None]
+    ready: Ready,
+    data: Dataset,
+    store: Store,
+    meter: "Meter",
+    meanwhile: Callable[[], None],
+    tested: bool,
 ) -> None:
     """Train a group's chunks, one per device side by side, and keep them.
 
-    `meanwhile` is called once, while the first rounds train.
+    `meanwhile` is called once, while the first rounds train; `tested` as in `execute`.
     """
     group, work, program = ready.group, ready.work, ready.program
     width = len(program.devices)
@@ -150,7 +162,8 @@ def train_group(
         compiling = program.compile_seconds if i == 0 else 0.0
         for device, (number, config_chunk, seed_chunk) in enumerate(round_):
             one = jax.tree.map(lambda a, d=device: a[d], record)
-            arrays = dict(chunk_arrays(group, config_chunk, seed_chunk, one))
+            found = chunk_arrays(group, config_chunk, seed_chunk, one)
+            arrays = {k: a for k, a in found if tested or not k.startswith(OF_TEST)}
             arrays |= dict(group.recording.targets(data))
             arrays["seconds"] = np.asarray(seconds / len(round_))
             arrays["compile_seconds"] = np.asarray(compiling / len(round_))

@@ -36,9 +36,19 @@ def read(path: Path) -> tuple[xr.Dataset, xr.Dataset]:
     try:
         parts = xr.open_groups(path, engine=ENGINE)
         with parts["/"] as dataset, parts.get(f"/{RECORDED}", xr.Dataset()) as recorded:
-            return dataset.load(), recorded.load()
+            return words_restored(dataset.load()), recorded.load()
     except OSError as error:
         raise UsageError(f"{path} is not a NetCDF file that nnlab wrote") from error
+
+
+def words_restored(dataset: xr.Dataset) -> xr.Dataset:
+    """Missing words as missing: a file holds them as words without letters."""
+    missing = {
+        name: coordinate.astype(object).where(coordinate != "", None)
+        for name, coordinate in dataset.coords.items()
+        if coordinate.dtype.kind in "OUT" and bool((coordinate == "").any())
+    }
+    return dataset.assign_coords(missing)
 
 
 def compressed(dataset: xr.Dataset) -> dict[Any, dict[str, Any]]:

@@ -6,7 +6,7 @@ once, by `Search.final`, for the one config that was chosen.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import ceil, exp, isfinite, log
 from numbers import Real
@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import xarray as xr
 
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.models.model import Model
-from nnlab.sweeps.axes import CONFIG, WHOLE, whole
+from nnlab.sweeps.axes import CONFIG, WHOLE, read_axes, whole
 from nnlab.sweeps.border import MARGIN, crowded
 from nnlab.sweeps.labels import words
 from nnlab.sweeps.metrics import check_judge, score
@@ -27,6 +26,8 @@ from nnlab.sweeps.results import Results
 from nnlab.sweeps.sweep import Sweep
 
 DIGITS = 6
+DRAWS = 100
+"""A space of which so many draws are all alike is taken for one config."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,16 @@ class Range:
 
 Space = dict[str, Range | list[Any]]
 """What is searched: a range of numbers, or a list to choose from."""
+Config = Mapping[str, Any]
+Reader = Callable[[Config], Set[str]]
+"""The names of the knobs that a config reads, fixed ones too."""
 
 
 class Trial(NamedTuple):
     """One config of a search and how it did, as a mean over seeds."""
 
     knobs: dict[str, Any]
+    """Those that it reads: the momentum drawn for Adam is none of them."""
     value: float
     stage: int
     config: int
@@ -130,8 +135,9 @@ class Search:
         """One line for every range at whose border the best configs crowd: look beyond it."""
         found = []
         for knob, values in self.spaces[0].items():
-            if isinstance(values, Range):
-                ranked = [trial.knobs[knob] for trial in self.trials if isfinite(trial.value)]
+            if isinstance(values, Range) and knob in self.best:
+                alive = [trial.knobs for trial in self.trials if isfinite(trial.value)]
+                ranked = [knobs[knob] for knobs in alive if knob in knobs]
                 side = crowded(ranked, values.low, values.high, values.log)
                 if side:
                     found.append(
@@ -144,7 +150,7 @@ class Search:
     def final(self, progress: bool = True) -> Results:
         """The best config trained anew from seeds nobody selected by: only now test data count."""
         place = None if self.out is None else self.out / "final"
-        return self.finalist.run(place, progress=progress).judged_by(self.metric)
+        return self.finalist.run(place, progress=progress, by=self.metric)
 
 
 def read_space(ranges: Mapping[str, Any]) -> Space:
@@ -173,15 +179,37 @@ def read_space(ranges: Mapping[str, Any]) -> Space:
     return space
 
 
-def is_one(space: Space) -> bool:
-    """Whether a space holds one config: lists of one choice, and no range."""
-    return not any(isinstance(v, Range) or any(c != v[0] for c in v) for v in space.values())
+def only(config: Config, names: Set[str]) -> dict[str, Any]:
+    """The knobs of these names."""
+    return {knob: value for knob, value in config.items() if knob in names}
 
 
-def draw(space: Space, trials: int, random: np.random.Generator) -> list[dict[str, Any]]:
+def reader(whole: Sweep) -> Reader:
+    """Which knobs a config reads, in a search whose whole space is that sweep."""
+    named = [config["optimizer"] for config in whole.axes[CONFIG] if "optimizer" in config]
+    among = named or [whole.knobs["optimizer"]]
+
+    def read(config: Config) -> Set[str]:
+        own = read_axes(whole.model, {knob: [value] for knob, value in config.items()}, among)
+        return whole.reads({knob: value for knob, (value,) in own.items()})
+
+    return read
+
+
+def are_one(configs: Sequence[Config], read: Reader = set) -> bool:
+    """Whether configs differ in nothing that they read."""
+    first, *rest = ({knob: c[knob] for knob in c if knob in read(c)} for c in configs)
+    return all(config == first for config in rest)
+
+
+def draw(
+    space: Space, trials: int, random: np.random.Generator, read: Reader = set
+) -> list[dict[str, Any]]:
     """Independent configs, each knob from its range or its list; not all alike if that can be."""
     found = draw_once(space, trials, random)
-    while not is_one(space) and all(config == found[0] for config in found):
+    for _ in range(ceil(DRAWS / trials)):
+        if not are_one(found, read):
+            break
         found = draw_once(space, trials, random)
     return found
 
@@ -196,14 +224,21 @@ def draw_once(space: Space, trials: int, random: np.random.Generator) -> list[di
     return [{knob: column[i] for knob, column in columns.items()} for i in range(trials)]
 
 
-def narrow(space: Space, best: Sequence[Mapping[str, Any]]) -> Space:
-    """Ranges around the best configs; of a list, the choices that are among them."""
-    return {
-        knob: values.narrowed([config[knob] for config in best])
-        if isinstance(values, Range)
-        else [v for v in values if any(v is c[knob] or v == c[knob] for c in best)]
-        for knob, values in space.items()
-    }
+def narrow(space: Space, best: Sequence[Config]) -> Space:
+    """Ranges around the best configs; of a list, the choices that are among them.
+
+    What none of the best has stays as it is.
+    """
+    found: Space = {}
+    for knob, values in space.items():
+        own = [config[knob] for config in best if knob in config]
+        if not own:
+            found[knob] = values
+        elif isinstance(values, Range):
+            found[knob] = values.narrowed(own)
+        else:
+            found[knob] = [v for v in values if any(v is one or v == one for one in own)]
+    return found
 
 
 def judged(
@@ -245,10 +280,11 @@ def search(
     width added at either end, and never leaves the old one. A config is judged by its mean over
     `seeds` seeds of the validation metric `by`, the results' headline if None; `seed` fixes the
     draws. Trials share their initial weights, so that knobs are compared and not luck; with
-    `own_weights` each draws its own. Other keywords fix knobs, as in `Sweep`. With `out`, each
-    stage is kept in a directory of its own and an interrupted search continues there. A stage
-    without a finite value narrows nothing, and a search that has narrowed to one config is at its
-    end. Raises UsageError for an empty range or space.
+    `own_weights` each draws its own. Other keywords fix knobs, as in `Sweep`; a knob that is drawn
+    or fixed counts for the configs that read it. With `out`, each stage is kept in a directory of
+    its own, without test metrics, and an interrupted search continues there. A stage without a
+    finite value narrows nothing, and a search that has narrowed to one config is at its end.
+    Raises UsageError for an empty range or space, and for a knob that no config reads.
     """
     space = read_space(ranges)
     counts = {"trials": (trials, 2), "stages": (stages, 1), "seeds": (seeds, 1)}
@@ -260,31 +296,42 @@ def search(
     random, metric = np.random.default_rng(seed), ""
     largest = Sweep(model, data, {CONFIG: extremes(space)}, **knobs)  # refuses what no draw may be
     check_judge(by, largest.metrics)
+    read = reader(largest)
     kept = None if out is None else own_directory(Path(out))
     spaces: list[Space] = []
     found: list[Results] = []
     judged_so_far: list[Trial] = []
     for stage in range(1, stages + 1):
-        if stage > 1 and is_one(space):
+        configs = draw(space, trials, random, read)
+        if stage > 1 and are_one(configs, read):
             break
-        configs = draw(space, trials, random)
-        place = None if kept is None else kept / f"stage{stage}"
-        axes = {CONFIG: configs, "seed": list(range(seeds))}
+        own = [read(config) for config in configs]
+        used = set().union(*own)
+        axes = {CONFIG: [only(c, used) for c in configs], "seed": list(range(seeds))}
         if own_weights:
             first = trials * (stage - 1)
-            axes[CONFIG] = [{**c, "draw": i} for i, c in enumerate(configs, first)]
-        results = Sweep(model, data, axes, **knobs).run(place, progress=progress).judged_by(by)
+            axes[CONFIG] = [{**c, "draw": i} for i, c in enumerate(axes[CONFIG], first)]
+        sweep = Sweep(model, data, axes, **fixed(knobs, largest, used)).without_test()
+        place = None if kept is None else kept / f"stage{stage}"
+        results = sweep.run(place, progress=progress, by=by)
         metric = metric or results.headline
-        now = ranked(judged(configs, results, metric, stage), metric)
+        shown = [only(*pair) for pair in zip(configs, own, strict=True)]
+        now = ranked(judged(shown, results, metric, stage), metric)
         spaces.append(space)
-        found.append(without_test(results))
+        found.append(results)
         judged_so_far += now
         alive = [trial.knobs for trial in now[: ceil(keep * trials)] if isfinite(trial.value)]
         space = narrow(space, alive) if alive else space
     order = ranked(judged_so_far, metric)
     fresh = list(range(seeds, seeds + final_seeds))
-    finalist = Sweep(model, data, {"seed": fresh}, **knobs, **order[0].knobs)
+    best = order[0].knobs
+    finalist = Sweep(model, data, {"seed": fresh}, **fixed(knobs, largest, read(best)), **best)
     return Search(metric, tuple(spaces), tuple(found), tuple(order), finalist, kept)
+
+
+def fixed(knobs: Config, whole: Sweep, names: Set[str]) -> dict[str, Any]:
+    """A sweep's other keywords; of the knobs that it fixes, those of these names."""
+    return only(knobs, (knobs.keys() - set(whole.given)) | names)
 
 
 def extremes(space: Space) -> list[dict[str, Any]]:
@@ -299,13 +346,3 @@ def own_directory(out: Path) -> Path:
     if out.is_dir() and any(out.iterdir()) and not (out / "stage1").exists():
         raise UsageError(f"{out} is not empty and holds no search; choose a new directory")
     return out
-
-
-def without_test(results: Results) -> Results:
-    """The results with everything measured on test data left out."""
-
-    def of_test(data: xr.Dataset) -> list[Any]:
-        return [name for name in data.variables if str(name).startswith("test_")]
-
-    dataset, recorded = results.dataset, results.recorded
-    return Results(dataset.drop_vars(of_test(dataset)), recorded.drop_vars(of_test(recorded)))

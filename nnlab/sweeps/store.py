@@ -19,6 +19,8 @@ from nnlab.files import DRAFT, replacing
 
 FORMAT = 1
 DESCRIBED = {"format", "sweep", "cells", "epochs", "chunks", "made with"}
+JUDGED_BY = "judged by"
+"""Of a description: the metric that the results choose by, no part of what the sweep is."""
 FUNCTION = "~"
 """Before the names of functions that are compared: it sorts last, so that labels come first."""
 RECORDED = {"recipe", "seed", "train_loss", "val_loss", "seconds", "compile_seconds"}
@@ -36,7 +38,8 @@ class Store:
         """The directory of a sweep: a new one, or the same sweep's, to be continued.
 
         A sweep without a finished chunk is described anew: it may be cut into other chunks. What
-        continues with other versions, or on another device, is noted beside what began.
+        continues with other versions, or on another device, is noted beside what began. The metric
+        to choose by stays until another one is given.
         Raises UsageError if the directory cannot be written or holds something else.
         """
         if out is None:
@@ -50,10 +53,15 @@ class Store:
             if (directory / "sweep.json").exists():
                 found = read_description(directory)
                 refuse_other_sweep(directory, found, description)
+                judge = {k: d[k] for d in (found, description) for k in (JUDGED_BY,) if k in d}
                 if cls(directory).begun:
+                    now = {**found, **judge}
                     if cls(directory).unfinished(found):
-                        write_description(directory, noted(found, description["made with"]))
+                        now = noted(now, description["made with"])
+                    if now != found:
+                        write_description(directory, now)
                     return cls(directory)
+                description = {**description, **judge}
             elif directory.is_dir() and any(p.suffix != DRAFT for p in directory.iterdir()):
                 raise UsageError(
                     f"{directory} is not empty and holds no sweep; choose a new directory"

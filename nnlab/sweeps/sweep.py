@@ -3,8 +3,10 @@
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
+from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,16 +18,26 @@ from nnlab.lanes.planner import COPIES
 from nnlab.models.mlp import mlp
 from nnlab.models.model import Model, Problem
 from nnlab.sweeps.arrays import outputs_of, program_data
-from nnlab.sweeps.axes import DEFAULTS, check_value, read_axes, whole
+from nnlab.sweeps.axes import (
+    CONFIG,
+    DEFAULTS,
+    PROGRAM_KNOBS,
+    check_value,
+    read_axes,
+    structure,
+    whole,
+)
 from nnlab.sweeps.describe import as_begun, describe_sweep
-from nnlab.sweeps.execute import execute
-from nnlab.sweeps.grid import Grid, expand
+from nnlab.sweeps.execute import OF_TEST, execute
+from nnlab.sweeps.grid import Grid, another, expand
 from nnlab.sweeps.group import Group, make_groups
 from nnlab.sweeps.labels import words
+from nnlab.sweeps.metrics import check_judge
 from nnlab.sweeps.predict import Prediction, predict
 from nnlab.sweeps.progress import Watch, bar
+from nnlab.sweeps.recipe import recipe
 from nnlab.sweeps.record import read_record
-from nnlab.sweeps.store import Store, alone
+from nnlab.sweeps.store import JUDGED_BY, Store, alone
 
 if TYPE_CHECKING:
     from nnlab.sweeps.results import Results
@@ -88,6 +100,7 @@ class Sweep:
         self.model: Model = mlp() if model is None else _check_model(model)
         self.data = _check_data(data, self.model)
         self.recording = read_record(record, metrics)
+        self.tested = True
         if self.recording.labels and isinstance(self.model, Problem):
             raise UsageError(
                 f"record and metrics are for networks, {words(self.model, 60)} is its own loss; "
@@ -150,6 +163,38 @@ class Sweep:
         """What each cell trains."""
         return expand(self.model, self.axes, self.knobs, self.given)
 
+    def reads(self, cell: Mapping[str, Any]) -> set[str]:
+        """Of a cell's knobs and the fixed ones, those without which its run would be another."""
+        knobs = self.knobs | dict(cell)
+        one, shaping = recipe(self.model, knobs), {*PROGRAM_KNOBS, *structure(self.model)}
+        return {
+            name
+            for name in {*cell, *self.given}
+            if name in shaping or recipe(self.model, {**knobs, name: another(knobs[name])}) != one
+        }
+
+    def unread(self) -> dict[str, list[int]]:
+        """For each knob of the axis "config", the places of the configs that do not read it."""
+        others = {k: values for k, values in self.axes.items() if k not in (CONFIG, "seed")}
+        found: dict[str, list[int]] = {}
+        for place, config in enumerate(self.axes.get(CONFIG, [])):
+            left = set(config)
+            for values in product(*others.values()):
+                left -= self.reads({**dict(zip(others, values, strict=True)), **config})
+                if not left:
+                    break
+            for knob in left:
+                found.setdefault(knob, []).append(place)
+        return found
+
+    def without_test(self) -> "Sweep":
+        """The same sweep for one who still chooses: it keeps nothing that test data say."""
+        found = copy(self)
+        found.tested = False
+        kept = tuple(name for name in self.recording.keep if name != "test")
+        found.recording = replace(self.recording, keep=kept)
+        return found
+
     def groups(self, lanes: int | None = None) -> list[Group]:
         """The sweep's programs, each with its chunks; `lanes` overrules the planner."""
         if lanes is not None:
@@ -187,18 +232,21 @@ class Sweep:
         *,
         lanes: int | None = None,
         progress: bool | Watch = True,
+        by: str | None = None,
     ) -> "Results":
         """Train every run that is not finished yet and return the results.
 
         With `out`, every finished chunk is kept in that directory and running the same sweep again
         continues there, to the same results bit for bit (by the same versions on the same kind of
         device; others are noted in the results). `progress` shows a bar on the terminal,
-        or is called with a `Status` after every chunk.
+        or is called with a `Status` after every chunk. `by` is the metric to choose by, as in
+        `Results.judged_by`; it is kept with the results until another is given.
         """
+        check_judge(by, self.metrics)
         if not isinstance(progress, bool) and not callable(progress):
             raise UsageError(f"progress is True, False or a function of a Status, got {progress!r}")
         groups = self.groups(lanes)
-        description = describe_sweep(self, groups)
+        description = self._described(groups, by)
         with alone(out):
             store = Store.open(out, description)
             if store.directory is not None:
@@ -212,8 +260,16 @@ class Sweep:
                     )
                 groups = begun
             with bar() if progress is True else nullcontext(progress or None) as watch:
-                execute(groups, self.data, store, devices(), watch)
+                execute(groups, self.data, store, devices(), watch, self.tested)
             return results(description, store)
+
+    def _described(self, groups: list[Group], by: str | None) -> dict[str, Any]:
+        found = describe_sweep(self, groups)
+        if not self.tested:
+            known = found["constant"]
+            found["constant"] = {k: known[k] for k in known if not k.startswith(OF_TEST)}
+        rest = {"unread": self.unread(), JUDGED_BY: by}
+        return found | {name: value for name, value in rest.items() if value}
 
 
 def load(directory: str | os.PathLike[str]) -> "Results":
