@@ -69,6 +69,7 @@ AXES: dict[str, tuple[dict, list[str]]] = {
     "argument of another": ({"optimizer": ["sgd(0.9)"]}, ["'0.9' does not fit", "learning_rate="]),
     "argument twice": ({"optimizer": ["adam(beta1=.8,beta1=.9)"]}, ["beta1 twice"]),
     "argument out of range": ({"optimizer": ["adam(beta1=1.5)"]}, ["beta1", "1.5"]),
+    "negative scale": ({"init": ["normal(-1)"]}, ["std is -1", "needs std >= 0", "try 1"]),
     "argument not a number": ({"init": ["normal(x)"]}, ["std needs a number", "'x'"]),
     "argument infinite": ({"init": ["normal(inf)"]}, ["std needs a finite number"]),
     "colon without a number": ({"activation": ["elu:"]}, ["cannot read activation 'elu:'"]),
@@ -244,6 +245,18 @@ WHOLE: dict[str, tuple[Any, list[str]]] = {
         lambda: nnlab.Sweep(mlp([4]), line(), loss="hinge", batch_size=10),
         ["loss hinge needs classes", "try squared_error"],
     ),
+    "a metric of classes for a regression": (
+        lambda: nnlab.Sweep(mlp([4]), line(), metrics="brier", batch_size=10),
+        ["metric brier needs classes", "{'mine': function}", "squared_error"],
+    ),
+    "a score that is to be small": (
+        lambda: nnlab.Sweep(mlp([4]), clouds(), metrics={"brier_score": lambda z, y: z[y]}),
+        ["brier_score ends in score", "to be large", "brier_loss"],
+    ),
+    "a metric that nobody measures": (
+        lambda: nnlab.Sweep(mlp([4]), clouds(), batch_size=10).run(by="val_brier"),
+        ["unknown metric 'val_brier'", "metrics=['brier']"],
+    ),
     "training accuracy of a regression": (
         lambda: nnlab.Sweep(mlp([4]), line(), record="train_accuracy"),
         ["record train_accuracy needs classes", "line has none"],
@@ -291,7 +304,7 @@ SEARCH: dict[str, tuple[dict, list[str]]] = {
     "a log range from zero": ({"ranges": {"learning_rate": (0, 1)}}, ["above 0", "linear"]),
     "a range of rates below zero": (
         {"ranges": {"learning_rate": nnlab.Range(-1, -0.5, log=False)}},
-        ["learning_rate is -1", "needs learning_rate >= 0"],
+        ["learning_rate is -1", "needs learning_rate > 0"],
     ),
     "a range of sizes": ({"ranges": {"epochs": (8, 16)}}, ["epochs needs whole numbers"]),
     "a range of names": ({"ranges": {"optimizer": ("sgd", "adam")}}, ["two finite numbers"]),

@@ -43,6 +43,9 @@ def module(*words: object) -> subprocess.CompletedProcess:
         ("hidden", 50, [(50,)]),
         ("hidden", [50, 60], [(50,), (60,)]),
         ("hidden", [[50, 60], "2x3"], [[50, 60], (3, 3)]),
+        ("hidden", "99x2", [(2,) * 99]),
+        ("channels", "8-16,2x4", [(8, 16), (4, 4)]),
+        ("channels", 8, [(8,)]),
         ("learning_rate", [0.1, "1e-2..1:2"], [0.1, 0.01, 1.0]),
     ],
 )
@@ -170,6 +173,26 @@ def test_a_toml_file_says_the_same_as_options(meant, tmp_path):
     assert written.axes["seed"] == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("words", "model", "axis"),
+    [
+        (["--channels", "4-8", "--hidden", "16"], nnlab.models.convnet([4, 8], [16]), None),
+        (["--channels", "4-8"], nnlab.models.convnet([4, 8]), None),
+        (["--channels", "4,4-8"], nnlab.models.convnet(), [(4,), (4, 8)]),
+        (["--hidden", "16"], nnlab.models.mlp([16]), None),
+        ([], nnlab.models.mlp(), None),
+    ],
+)  # fmt: skip
+def test_channels_make_a_convnet_and_nothing_an_mlp(meant, tmp_path, words, model, axis):
+    typed = meant(*words)
+    assert (typed.model, typed.axes.get("channels")) == (model, axis)
+    file = tmp_path / "sweep.toml"
+    pairs = zip(words[::2], words[1::2], strict=True)
+    file.write_text("\n".join(f'{name[2:]} = "{text}"' for name, text in pairs))
+    written = meant(file)
+    assert (written.model, written.axes) == (typed.model, typed.axes)
+
+
 def test_an_option_wins_over_the_file(meant, tmp_path):
     file = tmp_path / "sweep.toml"
     file.write_text(TOML)
@@ -229,6 +252,17 @@ REFUSED = {
     "ablate --activation relu,relu": ["axis activation repeats relu"],
     "ablate --activation ,": ["activation has no values"],
     "ablate --learning-rate x": ["--learning-rate needs numbers, got 'x'", "1e-4..1:8"],
+    "ablate --learning-rate=-0.1": ["needs learning_rate > 0", "try 0.1"],
+    "ablate --epochs ten": ["--epochs needs whole numbers, got 'ten'; try 10 or 10,20,50"],
+    "ablate --seeds a": ["--seeds needs whole numbers, got 'a'; try 3 or 0,7"],
+    "ablate --hidden 100x10": ["asks for 100 layers of 10, and 99 is the most", "10x100"],
+    "ablate --channels linear": ["--channels 'linear' is no list", "write 5x100 or 512-256"],
+    "ablate --channels 0": ["channels needs a list of sizes of 1 or more"],
+    "ablate --init xavier:-1": ["init 'xavier:-1': gain is -1; it needs gain >= 0; try 1"],
+    "ablate --by val_brier": ["unknown metric 'val_brier'", "--metrics brier"],
+    "search --learning-rate 1e-2..1e-6": ["low < high, got 1e-2..1e-6; try 1e-6..1e-2"],
+    "search --dropout 0.5..0.1:linear": ["try 0.1..0.5:linear"],
+    "search --channels 4..8": ["whole numbers need a list"],
     "ablate --learning-rate nan": ["learning_rate needs a finite number"],
     "ablate --learning-rate 1..0.1:3": ["0 < low <= high", "1..0.1"],
     "ablate --learning-rate 0..1:3": ["0 < low <= high"],
@@ -298,7 +332,7 @@ def test_a_command_that_cannot_work_is_one_line_and_status_2(
 
 BAD_TOML = {
     'epoch = 3': ["unknown entry", "'epoch'; did you mean 'epochs'"],
-    'epochs = "many"': ["--epochs needs numbers, got 'many'"],
+    'epochs = "many"': ["--epochs needs whole numbers, got 'many'"],
     "learning_rate = [0.1": ["is not valid TOML"],
     "learning_rate = []": ["learning_rate has no values"],
     "learning_rate = {a = 1}": ["learning_rate needs a finite number"],
@@ -308,6 +342,10 @@ BAD_TOML = {
     "set = 3": ["set needs a table: [set], got 3"],
     "seeds = true": ["--seeds needs how many"],
     "seeds = []": ["--seeds needs how many"],
+    "hidden = [10, 10]": ["hidden = [10, 10]", "one network of 2 layers is [[10, 10]]"],
+    'out = "runs"': ["out says how to run", "--out"],
+    "lanes = 3": ["--lanes"],
+    "dry-run = true": ["--dry-run"],
     "hidden = -4": ["--hidden '-4'"],
     "hidden = [[4, -1]]": ["hidden needs a list of sizes of 1 or more"],
     "hidden = 1.5": ["--hidden '1.5'"],

@@ -10,6 +10,7 @@ import pytest
 from engine import every_run, train_plainly
 
 import nnlab
+from nnlab.cli.plan import make_search
 from nnlab.errors import UsageError
 from nnlab.models import convnet
 from nnlab.models.hidden import Norm, normalise
@@ -243,3 +244,16 @@ def test_a_run_alone_equals_the_run_among_others():
     found = together[group.ids[1], 0]
     for name, values in (("train_loss", alone.train_loss), ("val_loss", alone.valid["loss"])):
         np.testing.assert_allclose(found[name], values, rtol=2e-4, atol=2e-5)
+
+
+def test_a_shell_trains_convnets_whose_kernels_it_sets(nnlab_):
+    words = ["--channels", "2,2-3", "--hidden", "linear", "--set", "kernel=3", "--seeds", "1"]
+    status, printed, _ = nnlab_("ablate", *words, "--epochs", "1", "--limit", "100", "--quiet")
+    assert status == 0
+    assert "2 finished, 0 of them diverged" in printed
+
+
+def test_channels_are_searched_as_a_list():
+    asked = make_search({"channels": "4,8-8", "hidden": "16"})
+    assert asked["ranges"] == {"channels": [(4,), (8, 8)]}
+    assert asked["model"] == nnlab.models.convnet(hidden=[16])

@@ -325,3 +325,17 @@ WRONG = {
 @pytest.mark.parametrize(("call", "words"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_said_in_one_line(call, words):
     fails(call, *words)
+
+
+def test_more_classes_than_half_the_examples_are_taken_for_numbers_unless_they_are_said():
+    x = np.random.default_rng(0).normal(size=(600, 2))
+    words = ["600 classes of 600 examples", "y.astype(float)", "classes=600"]
+    fails(lambda: from_arrays(x, np.arange(600)), *words)
+    fails(lambda: from_arrays(x, np.arange(600) % 301), "301 classes of 600 examples")
+    assert from_arrays(x, np.arange(600) % 300).classes == 300
+    assert from_arrays(x, np.arange(600), classes=600).classes == 600
+    assert from_arrays(x, np.arange(600.0)).classes == 0
+
+
+def test_a_data_sets_name_is_text():
+    fails(lambda: load(3), "needs the name of a data set, got int", "'digits'", "from_arrays")

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from data_cases import fails
 from engine import blobs
+from flax import nnx
 from jax import lax
 
 import nnlab
@@ -212,3 +214,29 @@ def test_models_of_equal_modules_are_equal_and_share_a_program():
     assert [len(group.recipes) for group in sweep.groups()] == [3, 3]
     assert [label(m) for m in axes["module"]] == ["Listed(sizes=[3])", "Listed(sizes=[4])"]
     assert label(linen.Dense(2, use_bias=False)) == "Dense(features=2, use_bias=False)"
+
+
+class Wide(linen.Module):
+    kernel: int = 7
+    pool: int = 1
+
+    @linen.compact
+    def __call__(self, x):
+        x = linen.Conv(2, (self.kernel, self.kernel), padding="VALID")(x)
+        x = linen.max_pool(x, (self.pool, self.pool))
+        return linen.Dense(3)(x.reshape(x.shape[0], -1))
+
+
+def test_a_window_larger_than_its_image_is_said_with_the_layer_that_has_nothing_left():
+    x = np.ones((60, 6, 6, 1), np.float32)
+    data = nnlab.data.from_arrays(x, np.arange(60) % 3)
+    for module, words in (
+        (Wide(), ["Conv_0 leaves shape (0, 0, 2)", "padding SAME"]),
+        (Wide(3, 7), ["Dense_0 gets shape (0,)", "smaller windows"]),
+    ):
+        fails(nnlab.Sweep(from_flax(module), data, batch_size=10).run, *words)
+
+
+def test_modules_of_nnx_are_refused_by_name():
+    for module in (nnx.Linear, nnx.Linear(3, 4, rngs=nnx.Rngs(0))):
+        fails(lambda module=module: from_flax(module), "Linear of flax.nnx", "only flax.linen")

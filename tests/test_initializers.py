@@ -296,3 +296,19 @@ def test_sparse_columns_have_the_same_number_of_zeros_in_different_places(sparsi
 
 def test_by_default_sparse_keeps_a_tenth_of_small_weights():
     np.testing.assert_array_equal(ours.sparse()(KEY, DENSE), ours.sparse(0.9, 0.01)(KEY, DENSE))
+
+
+SCALES = {"gain", "std", "scale", "limit"}
+SIGNED = {"identity", "dirac"}  # a matrix turned round, no distribution that has no sign
+SCALED = [
+    n for n, make in INITIALIZERS.items() if SCALES & {*number_names(make)} and n not in SIGNED
+]
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_a_negative_scale_is_refused_and_0_is_none(name):
+    for scale in SCALES & {*number_names(INITIALIZERS[name])}:
+        for value in (-0.5, np.float64(-2)):
+            with pytest.raises(UsageError, match=rf"{scale} is -.*needs {scale} >= 0; try"):
+                INITIALIZERS[name](**{scale: value})
+        INITIALIZERS[name](**{scale: 0.0})

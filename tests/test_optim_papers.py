@@ -49,9 +49,7 @@ def test_adan_follows_xie_and_others() -> None:
         m = (1 - b1) * m + b1 * g
         v = (1 - b2) * v + b2 * (g - last)
         n = (1 - b3) * n + b3 * (g + (1 - b2) * (g - last)) ** 2
-        m_hat, v_hat, n_hat = (
-            mean / (1 - (1 - b) ** k) for mean, b in ((m, b1), (v, b2), (n, b3))
-        )
+        m_hat, v_hat, n_hat = (mean / (1 - (1 - b) ** k) for mean, b in ((m, b1), (v, b2), (n, b3)))
         w, last = w - lr * (m_hat + (1 - b2) * v_hat) / (np.sqrt(n_hat) + eps), g
         path.append(w)
     np.testing.assert_allclose(ours(adan(lr, eps=eps, eps_root=0.0))[0], path, rtol=1e-9)

@@ -32,6 +32,7 @@ Dropout = Annotated[str | None, text("Probability of dropping a hidden unit: 0,0
 BatchNorm = Annotated[str | None, text("on, off or on,off")]
 Loss = Annotated[str | None, text("cross_entropy,hinge,focal:3 [the data's own]")]
 LabelSmoothing = Annotated[str | None, text("0,0.1")]
+Channels = Annotated[str | None, text("Train convnets of these layers: 32-64; 32-64,3x16 for two")]
 Hidden = Annotated[str | None, text("Hidden layers: 5x100 or 512-256; 5x100,2x50 for two nets")]
 BatchSize = Annotated[str | None, text("Examples per step [100]")]
 Epochs = Annotated[str | None, text("Passes over the training set [15]")]

@@ -6,22 +6,24 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from nnlab.cli.words import option, seeds, span, split, values
+from nnlab.cli.words import LAYERS, option, seeds, span, split, values
 from nnlab.data import load as load_data
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError, unknown
-from nnlab.models.mlp import mlp
+from nnlab.models.convnet import ConvNet, convnet
+from nnlab.models.mlp import MLP, mlp
 from nnlab.sweeps.search import search
 from nnlab.sweeps.sweep import Sweep
 
-HIDDEN = (100, 100)
 DATA_OPTIONS = ("data", "data_dir", "scaling", "limit")
 ENTRIES = {"data": str, "data_dir": str, "scaling": str, "limit": int, "by": str, "set": dict}
 """The entries of a TOML file that are not knobs, and their types."""
 JUDGING = ("metrics", "by")
 """Options that say what is measured, and what is chosen by."""
+HOW_TO_RUN = ("out", "lanes", "quiet", "dry_run")
+"""Options that a TOML file cannot hold."""
 KNOBS = (
-    "hidden", "init", "bias_init", "activation", "batch_norm", "dropout", "loss", "optimizer",
+    *LAYERS, "init", "bias_init", "activation", "batch_norm", "dropout", "loss", "optimizer",
     "transform", "schedule", "learning_rate", "momentum", "weight_decay", "label_smoothing",
     "batch_size", "epochs", "precision",
 )  # fmt: skip
@@ -42,6 +44,10 @@ def read_file(path: Path) -> dict[str, Any]:
     content = {name.replace("-", "_"): value for name, value in content.items()}
     allowed = {*DATA_OPTIONS, *KNOBS, *JUDGING, "seeds", "set"}
     for name, value in content.items():
+        if name in HOW_TO_RUN:
+            raise UsageError(
+                f"{path}: {name} says how to run, not what; give it at the shell: --{option(name)}"
+            )
         if name not in allowed:
             raise unknown(f"entry of {path}", name, allowed)
         needed = ENTRIES.get(name)
@@ -90,11 +96,17 @@ def knob_texts(options: Mapping[str, Any]) -> dict[str, Any]:
     return {k: options[k] for k in KNOBS if k in options} | dict(options.get("set", {}))
 
 
+def make_model(varied: Mapping[str, Any], fixed: dict[str, Any]) -> MLP | ConvNet:
+    """A convnet where channels are given, else an MLP; takes the sizes that are fixed."""
+    make = convnet if "channels" in {*varied, *fixed} else mlp
+    return make(**{knob: fixed.pop(knob) for knob in LAYERS if knob in fixed})
+
+
 def make_sweep(options: Mapping[str, Any]) -> Sweep:
     """The sweep of these options: several values make an axis, one value fixes the knob."""
     data, written = load_chosen(options), knob_texts(options)
     axes, fixed = divided({knob: values(knob, text) for knob, text in written.items()})
-    model = mlp(fixed.pop("hidden", HIDDEN))
+    model = make_model(axes, fixed)
     axes |= {"seed": seeds(options.get("seeds", 3))}
     return Sweep(model, data, axes, metrics=metrics(options), **fixed)
 
@@ -113,7 +125,7 @@ def make_search(options: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError(
             "a search needs a range or a list to draw from; try --learning-rate 1e-6..1e-2"
         )
-    model = mlp(fixed.pop("hidden", HIDDEN))
+    model = make_model(drawn, fixed)
     judging = {"metrics": metrics(options), "by": options.get("by")}
     return {"ranges": drawn, "model": model, "data": data, **judging, **fixed}
 

@@ -34,6 +34,7 @@ def search(
     schedule: o.Schedule = None,
     batch_norm: o.BatchNorm = None,
     loss: o.Loss = None,
+    channels: o.Channels = None,
     hidden: o.Hidden = None,
     batch_size: o.BatchSize = None,
     epochs: o.Epochs = None,

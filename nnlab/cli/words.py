@@ -14,6 +14,9 @@ from nnlab.sweeps.search import Range
 SEPARATORS = re.compile(r",(?![^(]*\))")
 RANGE = re.compile(r"^([^.].*?)\.\.(.+?):(\d+)(:linear)?$")
 SPAN = re.compile(r"^([^.].*?)\.\.([^:]+)(:linear)?$")
+LAYERS = ("channels", "hidden")
+"""Knobs whose values are lists of sizes."""
+MOST_LAYERS = 99
 ON_OFF = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 
 
@@ -28,10 +31,11 @@ def values(knob: str, text: Any) -> list[Any]:
     What is not a string (a TOML number or list) is taken as it is, its strings read.
     """
     if isinstance(text, list):
+        check_nets(knob, text)
         return [
             v for item in text for v in ([item] if isinstance(item, list) else values(knob, item))
         ]
-    if knob == "hidden" and isinstance(text, int | float):
+    if knob in LAYERS and isinstance(text, int | float):
         text = str(text)
     if not isinstance(text, str):
         return [text]
@@ -39,11 +43,20 @@ def values(knob: str, text: Any) -> list[Any]:
     return [value for part in split(text) for value in read(knob, part)]
 
 
+def check_nets(knob: str, listed: list[Any]) -> None:
+    """Raise UsageError for [10, 10], two equal networks of one layer, where one of two is meant."""
+    if knob in LAYERS and any(type(n) is int and listed.count(n) > 1 for n in listed):
+        raise UsageError(
+            f"{knob} = {listed} lists networks of one layer, some of them twice; "
+            f"one network of {len(listed)} layers is [{listed}]"
+        )
+
+
 def reader(knob: str) -> Callable[[str, str], list[Any]]:
     """How one part of a knob's text is read."""
     if knob in TABLES or knob == "precision":
         return lambda _, part: [part]
-    return sizes if knob == "hidden" else switch if knob in FLAGS else numbers
+    return sizes if knob in LAYERS else switch if knob in FLAGS else numbers
 
 
 def numbers(knob: str, part: str) -> list[Any]:
@@ -75,9 +88,14 @@ def span(knob: str, text: str) -> Range | None:
         raise UsageError(
             f"--{option(knob)} {text!r} mixes a range with other values; give one range, or a list"
         )
-    if knob in WHOLE or knob == "hidden":
+    if knob in WHOLE or knob in LAYERS:
         raise UsageError(f"--{option(knob)} {text!r}: whole numbers need a list, as 10,20,50")
     low, high = number(knob, match[1]), number(knob, match[2])
+    if low > high:
+        came, turned = (f"{a}..{b}" for a, b in ((match[1], match[2]), (match[2], match[1])))
+        raise UsageError(
+            f"--{option(knob)}: a range needs low < high, got {came}; try {turned}{match[3] or ''}"
+        )
     try:
         return Range(low, high, log=not match[3])
     except UsageError as error:
@@ -93,9 +111,10 @@ def number(knob: str, word: str) -> int | float:
     try:
         return float(word)
     except ValueError:
-        raise UsageError(
-            f"--{option(knob)} needs numbers, got {word!r}; try 0.01, 0.001,0.01 or 1e-4..1:8"
-        ) from None
+        needed, example = "numbers", "0.01, 0.001,0.01 or 1e-4..1:8"
+        if knob in (*WHOLE, "seeds"):
+            needed, example = "whole numbers", "3 or 0,7" if knob == "seeds" else "10 or 10,20,50"
+        raise UsageError(f"--{option(knob)} needs {needed}, got {word!r}; try {example}") from None
 
 
 def switch(knob: str, part: str) -> list[bool]:
@@ -106,17 +125,23 @@ def switch(knob: str, part: str) -> list[bool]:
 
 
 def sizes(knob: str, part: str) -> list[tuple[int, ...]]:
-    """Hidden sizes: '5x100' is five layers of 100, '512-256' two layers, 'linear' none."""
-    if part == "linear":
+    """Layers' sizes: '5x100' is five layers of 100, '512-256' two layers, hidden 'linear' none."""
+    none = ["linear"] if knob == "hidden" else []
+    if part in none:
         return [()]
     layers: list[int] = []
     for word in part.split("-"):
-        match = re.fullmatch(r"(?:([1-9]\d?)x)?(\d+)", word)
+        match = re.fullmatch(r"(?:([1-9]\d*)x)?(\d+)", word)
         if match is None:
+            written = " or ".join(["5x100", "512-256", *none])
+            raise UsageError(f"--{option(knob)} {part!r} is no list of layers; write {written}")
+        many, size = int(match[1] or 1), int(match[2])
+        if many > MOST_LAYERS:
             raise UsageError(
-                f"--{option(knob)} {part!r} is no list of layers; write 5x100, 512-256 or linear"
+                f"--{option(knob)} {part!r} asks for {many} layers of {size}, and {MOST_LAYERS} "
+                f"is the most; ten layers of 100 are 10x100"
             )
-        layers += [int(match[2])] * int(match[1] or 1)
+        layers += [size] * many
     return [tuple(layers)]
 
 

@@ -6,6 +6,8 @@ from nnlab.data import scaling as scalings
 from nnlab.data.dataset import Dataset, Split, build
 from nnlab.errors import UsageError
 
+SMALL = 20
+"""Examples up to which any number of classes is taken as meant."""
 Part = float | int | tuple[object, object] | np.ndarray
 """A fraction of the examples, a count of them, or an (x, y) pair of its own (an x without y)."""
 
@@ -32,7 +34,7 @@ def from_arrays(
     give `classes` when some do not occur.
 
     Raises UsageError for unequal lengths, empty arrays, values that are not finite numbers, other
-    labels, and parts that leave nothing to train on.
+    labels, more classes than half the examples, and parts that leave nothing to train on.
     """
     whole = checked(x, y)
     if scaling is None:
@@ -126,6 +128,12 @@ def count_classes(parts: tuple[Split, ...], classes: int | None) -> int:
             f"label {missing} does not occur, though labels go up to {needed - 1}; "
             f"labels need to be 0..K-1; try np.unique(y, return_inverse=True)[1], "
             f"or say classes={needed}, or y.astype(float) for a regression"
+        )
+    total = sum(map(len, targets))
+    if 2 * needed > total > SMALL:
+        raise UsageError(
+            f"y holds {needed:,} classes of {total:,} examples, too many to learn; try "
+            f"y.astype(float) for a regression, or say classes={needed} if they are classes"
         )
     return needed
 

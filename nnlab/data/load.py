@@ -65,6 +65,11 @@ def load(
     Raises UsageError for unknown names and for files that are missing, wrong or out of reach.
     """
     scalings.find(scaling)
+    if not isinstance(name, str):
+        raise UsageError(
+            f"load needs the name of a data set, got {type(name).__name__}; try 'digits', or "
+            "from_arrays(x, y) for your own arrays"
+        )
     if name == "digits":
         source = _digits(validation)
     elif name in originals.ORIGINALS:

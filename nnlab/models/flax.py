@@ -21,6 +21,7 @@ FORMS: dict[str, Callable[..., Array]] = {
 """jax's functions that are slow under vmap, by nnlab's forms."""
 MODES = {"train": True, "training": True, "deterministic": False, "use_running_average": False}
 """Names by which flax modules are told that they train, with the value that says so."""
+ROOM = "a window is larger than its image; take smaller windows, fewer layers or padding SAME"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,10 @@ class FlaxModel:
         params, dropout = jax.random.split(key)
         batch = jnp.zeros((1, *shape))
         keys = {"params": params, "dropout": dropout}
-        variables = dict(self.module.init(keys, batch, **self._mode(training=False)))
+        from flax.linen import intercept_methods
+
+        with intercept_methods(with_room):
+            variables = dict(self.module.init(keys, batch, **self._mode(training=False)))
         return variables.pop("params", {}), variables
 
     def apply(
@@ -100,8 +104,28 @@ def by_own_forms(call: Callable[..., Any], args: Any, kwargs: Any, context: Any)
         object.__setattr__(layer, field, None)
 
 
+def with_room(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+    """Call a flax module's method, or raise UsageError for a layer that gets or leaves nothing."""
+    from flax import linen
+
+    layer = context.module
+    layers = isinstance(layer, linen.Dense | linen.Conv) and context.method_name == "__call__"
+    if layers and args and 0 in jnp.shape(args[0]):
+        raise UsageError(f"{layer.name} gets shape {jnp.shape(args[0])[1:]} of an example; {ROOM}")
+    outputs = call(*args, **kwargs)
+    if layers and 0 in jnp.shape(outputs):
+        raise UsageError(f"{layer.name} leaves shape {outputs.shape[1:]} of an example; {ROOM}")
+    return outputs
+
+
 def from_flax(module: Any) -> FlaxModel:
     """A `flax.linen` module that maps [batch, ...] to [batch, outputs], as a model to sweep."""
+    kind = module if isinstance(module, type) else type(module)
+    if any(base.__module__.startswith("flax.nnx") for base in kind.__mro__):
+        raise UsageError(
+            f"from_flax got {kind.__name__} of flax.nnx, and only flax.linen is supported; "
+            "try linen.Dense(10)"
+        )
     if isinstance(module, type) or not (hasattr(module, "init") and hasattr(module, "apply")):
         came = f"the class {module.__name__}" if isinstance(module, type) else type(module).__name__
         raise UsageError(

@@ -5,15 +5,23 @@ same noise whatever the numbers, so runs that differ in a scale differ in nothin
 """
 
 import math
+from numbers import Real
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from nnlab.errors import UsageError
 from nnlab.types import Array, Float, Initializer, Number, PRNGKey, Shape
 
 FAR, FAR_IN_HALF = 4.0, 2.0
 """Deviations beyond which the error function leaves a float too few numbers to draw from."""
+
+
+def check_scale(name: str, value: Any) -> None:
+    """Raise UsageError for a negative Python or numpy number; a traced one passes."""
+    if isinstance(value, Real) and value < 0:
+        raise UsageError(f"{name} is {value:g}; it needs {name} >= 0; try {-value:g}")
 
 
 def zeros() -> Initializer:
@@ -41,6 +49,7 @@ def normal(std: Number = 0.01, mean: Number = 0.0) -> Initializer:
 
     Source: Krizhevsky et al. (2012), section 5, for 0.01.
     """
+    check_scale("std", std)
 
     def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
         z = jax.random.normal(key, shape, dtype)
@@ -54,6 +63,7 @@ def uniform(limit: Number = 0.05) -> Initializer:
 
     jax's initializer of this name draws from [0, scale), as random_uniform(0, scale) does.
     """
+    check_scale("limit", limit)
 
     def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
         return jax.random.uniform(key, shape, dtype, -1.0, 1.0) * jnp.asarray(limit, dtype)
@@ -85,6 +95,7 @@ def truncated_normal(
     to keras's TruncatedNormal, unless both bounds lie beyond 4 deviations on one side (2 in half
     precision), where theirs run out of numbers.
     """
+    check_scale("std", std)
 
     def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
         z = cut_normal(key, lower, upper, shape, dtype)
@@ -100,6 +111,7 @@ def trunc_normal(
 
     At std 0, the limit: all weights are the number between the bounds that is nearest to the mean.
     """
+    check_scale("std", std)
 
     def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
         number = isinstance(std, float | int)

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 
 from nnlab.errors import unknown
 from nnlab.nn.fans import KERNEL, Axes, Mode, fan
+from nnlab.nn.initializers_plain import check_scale
 from nnlab.types import Initializer, Number, PRNGKey, Shape
 
 Distribution = Literal["truncated_normal", "normal", "uniform"]
@@ -42,6 +43,7 @@ def variance_scaling(
     """
     if distribution not in ("truncated_normal", "normal", "uniform"):
         raise unknown("distribution", distribution, ("truncated_normal", "normal", "uniform"))
+    check_scale("scale", scale)
 
     def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
         variance = jnp.asarray(scale / fan(shape, mode, axes), dtype)
@@ -55,13 +57,19 @@ def variance_scaling(
     return init
 
 
+def squared(gain: Number) -> Number:
+    """gain^2, of which a negative gain would leave no trace: raises UsageError for one."""
+    check_scale("gain", gain)
+    return gain * gain
+
+
 def xavier(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
     """A plain normal of deviation gain / sqrt(fan_in), LeCun's; Glorot's own is xavier_normal.
 
     Called so in courses: it keeps the variance of a linear or small tanh layer.  Source: Saito,
     Deep Learning from Scratch (2016), section 6.2, after Glorot & Bengio (2010).
     """
-    return variance_scaling(gain * gain, "fan_in", "normal", axes)
+    return variance_scaling(squared(gain), "fan_in", "normal", axes)
 
 
 def he(gain: Number = SQRT2, axes: Axes = KERNEL) -> Initializer:
@@ -69,17 +77,17 @@ def he(gain: Number = SQRT2, axes: Axes = KERNEL) -> Initializer:
 
     Sources: He et al. (2015), eq. 10; Saito (2016), section 6.2.
     """
-    return variance_scaling(gain * gain, "fan_in", "normal", axes)
+    return variance_scaling(squared(gain), "fan_in", "normal", axes)
 
 
 def glorot_normal(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
     """Truncated normal over the mean of both fans.  Source: Glorot & Bengio (2010), eq. 12."""
-    return variance_scaling(gain * gain, "fan_avg", "truncated_normal", axes)
+    return variance_scaling(squared(gain), "fan_avg", "truncated_normal", axes)
 
 
 def glorot_uniform(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
     """Uniform on ±gain sqrt(6 / (fan_in + fan_out)).  Source: Glorot & Bengio (2010), eq. 16."""
-    return variance_scaling(gain * gain, "fan_avg", "uniform", axes)
+    return variance_scaling(squared(gain), "fan_avg", "uniform", axes)
 
 
 def he_normal(gain: Number = SQRT2, axes: Axes = KERNEL) -> Initializer:
@@ -87,7 +95,7 @@ def he_normal(gain: Number = SQRT2, axes: Axes = KERNEL) -> Initializer:
 
     Source: He et al. (2015), eq. 10, as jax and keras draw it.
     """
-    return variance_scaling(gain * gain, "fan_in", "truncated_normal", axes)
+    return variance_scaling(squared(gain), "fan_in", "truncated_normal", axes)
 
 
 def he_uniform(gain: Number = SQRT2, axes: Axes = KERNEL) -> Initializer:
@@ -95,7 +103,7 @@ def he_uniform(gain: Number = SQRT2, axes: Axes = KERNEL) -> Initializer:
 
     Source: He et al. (2015), eq. 10, for the variance.
     """
-    return variance_scaling(gain * gain, "fan_in", "uniform", axes)
+    return variance_scaling(squared(gain), "fan_in", "uniform", axes)
 
 
 def lecun_normal(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
@@ -103,7 +111,7 @@ def lecun_normal(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
 
     Sources: LeCun et al., Efficient BackProp (1998), eq. 16; Klambauer et al. (2017) for SELU.
     """
-    return variance_scaling(gain * gain, "fan_in", "truncated_normal", axes)
+    return variance_scaling(squared(gain), "fan_in", "truncated_normal", axes)
 
 
 def lecun_uniform(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
@@ -111,7 +119,7 @@ def lecun_uniform(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
 
     Source: LeCun et al., Efficient BackProp (1998), section 4.6.
     """
-    return variance_scaling(gain * gain, "fan_in", "uniform", axes)
+    return variance_scaling(squared(gain), "fan_in", "uniform", axes)
 
 
 def xavier_normal(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
@@ -119,7 +127,7 @@ def xavier_normal(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
 
     Source: Glorot & Bengio (2010), eq. 12.
     """
-    return variance_scaling(gain * gain, "fan_avg", "normal", axes)
+    return variance_scaling(squared(gain), "fan_avg", "normal", axes)
 
 
 def xavier_uniform(gain: Number = 1.0, axes: Axes = KERNEL) -> Initializer:
@@ -135,7 +143,7 @@ def kaiming_normal(
     The slope a that torch asks for is the gain sqrt(2 / (1 + a^2)).
     Source: He et al. (2015), eq. 15.
     """
-    return variance_scaling(gain * gain, mode, "normal", axes)
+    return variance_scaling(squared(gain), mode, "normal", axes)
 
 
 def kaiming_uniform(
@@ -145,7 +153,7 @@ def kaiming_uniform(
 
     Source: He et al. (2015), eqs. 10 and 14 for the two fans' variances.
     """
-    return variance_scaling(gain * gain, mode, "uniform", axes)
+    return variance_scaling(squared(gain), mode, "uniform", axes)
 
 
 def torch_linear(axes: Axes = KERNEL) -> Initializer:

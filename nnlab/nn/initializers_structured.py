@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from nnlab.errors import UsageError
+from nnlab.nn.initializers_plain import check_scale
 from nnlab.types import Initializer, Number, PRNGKey, Shape
 
 
@@ -16,6 +17,7 @@ def orthogonal(gain: Number = 1.0, column_axis: int = -1) -> Initializer:
     The kernel is read as [all other axes, column_axis]; the shorter side is orthonormal.  Equal to
     jax's, bit for bit.  Source: Saxe et al. (2014).  Raises UsageError for fewer than two axes.
     """
+    check_scale("gain", gain)
 
     def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
         if len(shape) < 2:
@@ -36,6 +38,7 @@ def delta_orthogonal(gain: Number = 1.0) -> Initializer:
     Equal to jax's, bit for bit.  Source: Xiao et al. (2018).  Raises UsageError unless
     the kernel is [space…, in, out] with one to three space axes and in <= out.
     """
+    check_scale("gain", gain)
 
     def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
         *space, inputs, outputs = _convolution(shape, "delta_orthogonal")
@@ -95,6 +98,7 @@ def sparse(sparsity: Number = 0.9, std: Number = 0.01) -> Initializer:
     """
     if isinstance(sparsity, float | int) and not 0 <= sparsity <= 1:
         raise UsageError(f"a sparsity of {sparsity} came; it is the part of zeros: try 0.9")
+    check_scale("std", std)
 
     def init(key: PRNGKey, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
         if len(shape) < 2:

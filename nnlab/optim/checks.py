@@ -33,7 +33,8 @@ def number(name: str, value: Any) -> Any:
     if name in FRACTIONS and not 0.0 <= x < 1.0:
         raise UsageError(f"{name} is {x:g}; it needs 0 <= {name} < 1; try 0.9")
     if name in NONNEGATIVE and x < 0.0:
-        raise UsageError(f"{name} is {x:g}; it needs {name} >= 0; try {-x:g}")
+        sign = ">" if name == "learning_rate" else ">="  # a sweep refuses a rate of 0 as well
+        raise UsageError(f"{name} is {x:g}; it needs {name} {sign} 0; try {-x:g}")
     if name in POSITIVE and x <= 0.0:
         raise UsageError(f"{name} is {x:g}; it needs {name} > 0; try 1e-6")
     return x

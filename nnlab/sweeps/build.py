@@ -27,6 +27,7 @@ from nnlab.sweeps.recipe import CONSTANT, Branch, Pairs, Recipe
 from nnlab.train.task import Rule, Task, minimise, rule, supervised
 from nnlab.types import Activation, Array, PRNGKey, Scalar
 
+OF_NUMBERS = "ndcg for lists to rank, or your own: {'mine': function}; squared_error comes anyway"
 Cost = Callable[..., Scalar]
 """A loss of one example: (output, target, numbers) -> scalar."""
 
@@ -100,7 +101,7 @@ def build_cost(loss: Branch, classes: int) -> Cost:
 def build_metric(choice: Choice, classes: int) -> Cost:
     """A metric of one example, which reads none of a run's numbers."""
     function, more = choice.function, dict(choice.static + choice.numbers)
-    fitting, what = fitted(function, classes, "metric", "ndcg"), f"metric {choice.label}"
+    fitting, what = fitted(function, classes, "metric", OF_NUMBERS), f"metric {choice.label}"
 
     def metric(output: Array, target: Array, numbers: Mapping[str, Any]) -> Scalar:
         del numbers

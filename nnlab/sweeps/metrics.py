@@ -8,7 +8,7 @@ import numpy as np
 
 from nnlab.errors import UsageError, unknown
 from nnlab.nn.metrics import LARGER_IS_BETTER
-from nnlab.sweeps.choices import Choice, resolve
+from nnlab.sweeps.choices import TABLES, Choice, resolve
 from nnlab.sweeps.labels import words
 
 METRIC = "metric"
@@ -38,6 +38,7 @@ def read_metrics(metrics: Any) -> tuple[Choice, ...]:
                 f"metric {words(label, 60)}: a metric needs a name of letters, digits and _; "
                 "try {'mine': function}"
             )
+        check_name(label)
         if label in found:
             raise UsageError(f"metric {label} is given twice; give it once")
         found[label] = replace(choice, label=label)
@@ -50,12 +51,31 @@ def written(choice: Choice) -> str:
     return choice.function.__name__ + f"({arguments})" * bool(arguments)
 
 
+def check_name(label: str) -> None:
+    """Raise UsageError for a name like brier_score: a score is to be large, Brier's small."""
+    known = [*TABLES[METRIC], *TABLES["loss"], "loss", "error"]
+    measure = label.removesuffix("score").rstrip("_")
+    small = any(f"_{measure}".endswith(f"_{name}") for name in known)
+    if label.endswith("score") and small and not is_share(measure):
+        raise UsageError(
+            f"metric {label} ends in score, which is to be large, and {measure} is to be small; "
+            f"try {{'{measure}_loss': function}}"
+        )
+
+
 def check_judge(metric: str | None, metrics: Sequence[str]) -> None:
     """Raise UsageError for a metric that is not there, or that would flatter what is chosen."""
     if str(metric).startswith("test_"):
         raise UsageError(
             f"{metric} is for the end: who chooses by test data has none left to test on; "
             f"try val_{str(metric).removeprefix('test_')}"
+        )
+    name = str(metric).removeprefix("val_")
+    unmeasured = not {metric, f"val_{name}"} & {None, *metrics}
+    if unmeasured and name.partition("(")[0] in TABLES[METRIC]:
+        raise UsageError(
+            f"unknown metric {str(metric)!r} as long as nobody measures it; "
+            f"try metrics=[{name!r}], in a shell --metrics {name}"
         )
     if metric is not None and metric not in metrics:
         raise unknown("metric", metric, [m for m in metrics if not m.startswith("test_")])
@@ -65,7 +85,7 @@ def larger_is_better(metric: str) -> bool:
     """True for accuracies, places in a ranking, and what is called a score; else False.
 
     Losses, errors and the gap of two accuracies are to be small, and so is a metric of one's own
-    unless its name ends in accuracy or score.
+    unless its name ends in accuracy or score (scikit-learn's rule for the names of its metrics).
     """
     return is_share(metric) or metric.endswith("score")
 
