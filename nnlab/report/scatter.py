@@ -42,8 +42,8 @@ def scatter(
         _by_number(ax, at, mean, hue, results.labels(hue))
     else:
         _by_word(ax, at, mean, hue, results.labels(hue))
-    unread = hue is not None and pd.isna(results.labels(hue)).any()
-    grey = f"Grey: {words(hue)} is not read." if hue and unread else ""
+    z = results.labels(hue) if hue else np.array([])
+    grey = f"Grey: {words(hue)} is not read." if hue and _has_gaps(z) else ""
     style.y_scale(ax, y, mean)
     drawing.label_outer(fig, [panel], words(x), words(y))
     lost = results.diverged.any("seed").values | (mean > ax.get_ylim()[1])
@@ -59,6 +59,11 @@ def scatter(
         labels.thin_out(ax)
     drawing.small_print(fig, [key, *notes, f"One dot per config{seeds}.", grey, floor, crossed])
     return fig
+
+
+def _has_gaps(z: np.ndarray) -> bool:
+    """Whether some configs have none of a knob's numbers; words have an entry for that."""
+    return style.is_numeric(z) and bool(pd.isna(z).any())
 
 
 def _by_number(ax: "Axes", at: np.ndarray, mean: np.ndarray, hue: str, z: np.ndarray) -> None:

@@ -13,9 +13,8 @@ from nnlab.sweeps.axes import CONFIG
 from nnlab.sweeps.choosing import where
 from nnlab.sweeps.record import PREFIX, TARGETS
 from nnlab.sweeps.record_shapes import rooms
-from nnlab.sweeps.results import CONSTANT, JUDGED_BY, RUN, Results
-from nnlab.sweeps.store import JUDGED_BY as JUDGE
-from nnlab.sweeps.store import Store
+from nnlab.sweeps.results import CONSTANT, RUN, Results
+from nnlab.sweeps.store import JUDGED_BY, Store
 
 MIDDLES = np.round((EDGES[1:] + EDGES[:-1]) / 2, 6)
 
@@ -113,7 +112,7 @@ def attributes(description: dict[str, Any], seconds: dict[str, float]) -> dict[s
         "data_description": sweep["data description"],
         "sweep": json.dumps(sweep),
         **{f"{CONSTANT}{k}": v for k, v in description.get("constant", {}).items()},
-        **({JUDGED_BY: description[JUDGE]} if JUDGE in description else {}),
+        **({JUDGED_BY: description[JUDGED_BY]} if JUDGED_BY in description else {}),
         "train_seconds": round(seconds["seconds"], 3),
         "compile_seconds": round(seconds["compile_seconds"], 3),
         **made_with(description),

@@ -26,13 +26,13 @@ from nnlab.sweeps.choosing import DRAW
 from nnlab.sweeps.labels import label, place_of
 from nnlab.sweeps.metrics import check_judge, is_share, larger_is_better, of_examples
 from nnlab.sweeps.statistics import labelled, paired_interval, t_interval
+from nnlab.sweeps.store import JUDGED_BY
 
 Names = str | Iterable[str]
 RUN = "run"
 """The variable [axis, ...] that numbers distinct configs: cells of one number share their runs."""
 OWN = ("diverged_at", RUN)
 """Variables that are no metrics."""
-JUDGED_BY = "judged_by"
 CONSTANT = "constant_"
 """Before a metric: the attribute that holds what one answer for all examples scores."""
 Epoch = int | Literal["all"] | None

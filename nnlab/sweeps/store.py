@@ -19,8 +19,8 @@ from nnlab.files import DRAFT, replacing
 
 FORMAT = 1
 DESCRIBED = {"format", "sweep", "cells", "epochs", "chunks", "made with"}
-JUDGED_BY = "judged by"
-"""Of a description: the metric that the results choose by, no part of what the sweep is."""
+JUDGED_BY = "judged_by"
+"""Of a description and of results: the metric to choose by, no part of what the sweep is."""
 FUNCTION = "~"
 """Before the names of functions that are compared: it sorts last, so that labels come first."""
 RECORDED = {"recipe", "seed", "train_loss", "val_loss", "seconds", "compile_seconds"}
