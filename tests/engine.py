@@ -76,7 +76,7 @@ def every_run(group: Group, sweep: nnlab.Sweep) -> dict:
     starts = Starts(sweep.data, group.batch_norm)
     runs = {}
     for chunk in group.chunks():
-        record = program([group.chunk(*chunk, starts)] * len(found))
+        record = program(program.place([group.chunk(*chunk, starts)] * len(found)))
         arrays = dict(chunk_arrays(group, *chunk, jax.tree.map(lambda a: np.asarray(a)[0], record)))
         recipes, seeds = arrays.pop("recipe"), arrays.pop("seed")
         for i, seed in enumerate(seeds):

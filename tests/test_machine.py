@@ -126,7 +126,7 @@ sweep = nnlab.Sweep(nnlab.models.mlp([64]), None, {"seed": range(64)}, epochs=50
 program = Program(group.plan, group.layout(sweep.data), program_data(sweep.data), devices())
 starts = Starts(sweep.data, group.batch_norm)
 first, second, third, *_ = group.chunks()
-running = program([group.chunk(*first, starts)] * len(program.devices))
+running = program(program.place([group.chunk(*first, starts)] * len(program.devices)))
 for chunk in (second, third):  # while this and that compiles, and while the devices train
     group.chunk(*chunk, starts)
 print([shard.data.is_ready() for shard in running.train_loss.addressable_shards])

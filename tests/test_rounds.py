@@ -33,6 +33,7 @@ class Device:
 
     def __init__(self, *broken: int):
         self.started: list[int] = []
+        self.placed: list[int] = []
         self.drawn: list[int] = []
         self.broken = broken
         self.ready = [threading.Event() for _ in range(5)]
@@ -42,8 +43,12 @@ class Device:
             self.drawn.append(number)
             yield [number]
 
-    def __call__(self, chunks: list[int]) -> Record:
+    def place(self, chunks: list[int]) -> int:
         (number,) = chunks
+        self.placed.append(number)
+        return number
+
+    def __call__(self, number: int) -> Record:
         if number in self.broken:
             raise MemoryError(number)
         self.started.append(number)
@@ -52,7 +57,8 @@ class Device:
 
     def train(self) -> Any:
         rounds: Any = self.rounds()
-        return train_rounds(self, rounds)
+        place: Any = self.place
+        return train_rounds(place, self, rounds)
 
     def all_ready(self) -> None:
         for event in self.ready:
@@ -81,7 +87,7 @@ def test_two_rounds_are_started_and_one_more_is_drawn_before_the_first_is_finish
     first = threading.Thread(target=lambda: next(trained))
     first.start()
     await_(lambda: (len(device.drawn), len(device.started)) == (IN_LINE + 1, IN_LINE))
-    assert (device.started, device.drawn) == ([0, 1], [0, 1, 2])
+    assert (device.started, device.placed, device.drawn) == ([0, 1], [0, 1], [0, 1, 2])
     device.ready[0].set()
     first.join(PATIENCE)
     device.ready[1].set()
@@ -107,8 +113,9 @@ def test_a_round_s_time_is_its_own_and_not_that_of_whoever_asks_late():
         yield next(rounds)
         time.sleep(late)  # as the next program is traced
 
+    place: Any = device.place
     alone: Any = slowly()
-    assert [seconds < late for _, seconds in train_rounds(device, alone)] == [True]
+    assert [seconds < late for _, seconds in train_rounds(place, device, alone)] == [True]
 
 
 @pytest.mark.parametrize("broken", range(5))

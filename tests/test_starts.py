@@ -6,6 +6,7 @@ import pytest
 from engine import blobs
 
 import nnlab
+from nnlab.lanes.program import each
 from nnlab.models import from_flax, from_loss, mlp
 from nnlab.models.convnet import convnet
 from nnlab.nn import INITIALIZERS
@@ -57,3 +58,31 @@ def test_another_seed_draws_other_weights():
     together, *_ = drawn(mlp([17]), blobs(), SEEDS)
     kernels = [leaf for leaf in together if leaf.ndim == 3]
     assert all(len({own.tobytes() for own in leaf}) == len(SEEDS) for leaf in kernels)
+
+
+def test_a_chunk_holds_each_distinct_start_once_and_tells_every_lane_which_is_its_own():
+    axes = {"init": ["he", "xavier"], "draw": [0, 1], "learning_rate": np.arange(1, 6) / 10}
+    sweep = nnlab.Sweep(mlp([5]), blobs(), axes | {"seed": [3]}, batch_size=20)
+    (group,) = sweep.groups(4)  # of 20 configs, five of each start
+    starts = Starts(sweep.data, group.batch_norm)
+    chunks = [(*chunk, group.chunk(*chunk, starts)) for chunk in group.chunks()]
+    outline = [leaf.shape for leaf in jax.tree.leaves(group.outline(starts))]
+    for config_chunk, _, chunk in chunks:
+        (which,), (held,) = chunk.which, chunk.starts
+        assert [leaf.shape for leaf in jax.tree.leaves(chunk)] == outline
+        assert all(leaf.shape[:2] == (1, 2) for leaf in jax.tree.leaves(held))
+        got = each(jax.tree.map(lambda a: a[0], held), which)
+        for i, place in enumerate(group.lanes_of(config_chunk)):
+            wanted = starts(group.recipes[place.position], [3])
+            for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+                np.testing.assert_array_equal(ours[i], theirs[0], strict=True)
+    assert len(chunks) > 4
+
+
+def test_configs_that_begin_alike_send_one_start_to_the_devices():
+    sweep = nnlab.Sweep(mlp([5]), blobs(), {"learning_rate": np.arange(1, 33) / 100}, batch_size=20)
+    (group,) = sweep.groups(16)
+    chunk = group.chunk(0, 0, Starts(sweep.data, group.batch_norm))
+    (which,), (held,) = chunk.which, chunk.starts
+    assert which.tolist() == [0] * 16
+    assert all(leaf.shape[:2] == (1, 1) for leaf in jax.tree.leaves(held))

@@ -75,7 +75,7 @@ def prepare_sweep(sweep: Sweep, lanes: int | None = None) -> Prepared:
     def run() -> Losses:
         found = {}
         for round_, (record, _) in zip(
-            rounds, train_rounds(program, map(stack, rounds)), strict=True
+            rounds, train_rounds(program.place, program, map(stack, rounds)), strict=True
         ):
             for device, chunk in enumerate(round_):
                 one = jax.tree.map(lambda a, d=device: a[d], record)

@@ -25,12 +25,14 @@ AXIS = "devices"
 class Chunk(NamedTuple):
     """What one device trains: leaves are numpy arrays.
 
-    `start` holds (params, stats) per task, leaves [seeds, lanes of the task, ...]; `for_tasks` and
+    `starts` holds the distinct initial (params, stats) of each task, leaves [seeds, starts of the
+    task, ...], and `which` the number of each lane's own, [lanes of the task]; `for_tasks` and
     `for_rules` hold the numbers of each segment, leaves [lanes of the segment].
     """
 
     seeds: np.ndarray
-    start: tuple[tuple[Any, Any], ...]
+    starts: tuple[tuple[Any, Any], ...]
+    which: tuple[np.ndarray, ...]
     for_tasks: tuple[dict[str, np.ndarray], ...]
     for_rules: tuple[dict[str, np.ndarray], ...]
 
@@ -151,23 +153,28 @@ class Program:
         self.compile_seconds += time.perf_counter() - began
         self._lowered = None
 
-    def __call__(self, chunks: Sequence[Chunk]) -> Record:
-        """Start one chunk per device, not waited for; leaves [devices, seeds, ..., lanes]."""
+    def place(self, chunks: Sequence[Chunk]) -> Chunk:
+        """One chunk on each device, ready to be trained; leaves [devices, ...]."""
         if len(chunks) != len(self.devices):
             raise ValueError(f"{len(self.devices)} devices need as many chunks, got {len(chunks)}")
         if self._compiled is None:
             self.trace(chunks[0])
             self.compile()
         stacked = trees.map(lambda *leaves: np.stack(leaves), *chunks)
+        return jax.device_put(stacked, self._split)
+
+    def __call__(self, placed: Chunk) -> Record:
+        """Train what was placed, perhaps not waited for; leaves [devices, seeds, ..., lanes]."""
         assert self._compiled is not None  # noqa: S101
-        return self._compiled(jax.device_put(stacked, self._split), self._data)
+        return self._compiled(placed, self._data)
 
     def _train(self, chunk: Chunk, data: Data) -> Record:
         """One device's chunk; its leading axis of length 1 is the device."""
         chunk = trees.map(lambda a: a[0], chunk)
 
-        def of_seed(seed: AnyArray, start: PyTree) -> Record:
+        def of_seed(seed: AnyArray, starts: PyTree) -> Record:
             """All lanes of one seed: they share batches and noise."""
+            start = [each(*given) for given in zip(starts, chunk.which, strict=True)]
             key = root(seed)
             own = stream(key, Stream.UPDATES)
 
@@ -179,8 +186,18 @@ class Program:
             return train_blocks(self._blocks, train_block, start, chunk.for_tasks, chunk.for_rules)
 
         if chunk.seeds.shape[0] == 1:
-            record = of_seed(chunk.seeds[0], trees.map(lambda a: a[0], chunk.start))
+            record = of_seed(chunk.seeds[0], trees.map(lambda a: a[0], chunk.starts))
             record = trees.map(lambda a: a[None], record)
         else:
-            record = jax.vmap(of_seed)(chunk.seeds, chunk.start)
+            record = jax.vmap(of_seed)(chunk.seeds, chunk.starts)
         return trees.map(lambda a: jnp.asarray(a)[None], record)
+
+
+def each(starts: PyTree, which: AnyArray) -> PyTree:
+    """Every lane's own start, leaves [lanes, ...], of the distinct ones, leaves [starts, ...]."""
+
+    def of(leaf):
+        one = (which.shape[0], *leaf.shape[1:])
+        return jnp.broadcast_to(leaf, one) if leaf.shape[0] == 1 else jnp.asarray(leaf)[which]
+
+    return trees.map(of, starts)

@@ -1,7 +1,7 @@
-"""Rounds in line: while one trains the next is already started, so that no device stands idle.
+"""Rounds in line: while one trains the next is ready on the devices, so that none stands idle.
 
-A round is a chunk for every device. A device that is done with its chunk begins the next round's at
-once: it waits neither for the slower devices nor for the host to collect and keep what is finished.
+A round is a chunk for every device. The next begins as soon as all devices are done with it,
+accelerators at once with their own: nobody waits for the host to collect and keep what is finished.
 """
 
 import time
@@ -30,16 +30,18 @@ class Finished(NamedTuple):
 
 
 def train_rounds(
-    program: Callable[[Sequence[Chunk]], Record], rounds: Iterable[Sequence[Chunk]]
+    place: Callable[[Sequence[Chunk]], Chunk],
+    train: Callable[[Chunk], Record],
+    rounds: Iterable[Sequence[Chunk]],
 ) -> Iterator[Finished]:
-    """Train every round with a `Program`, and yield each in order once it is finished.
+    """Place and train every round, as a `Program` does; yield each in order once it is finished.
 
     `rounds` is asked for a round's chunks while the two before are in line. Whoever waits here can
     be interrupted at any time: what blocks is left to threads, as are the rounds in line then. One
-    starts rounds, one waits for them, so that a round's time does not depend on when it is asked
-    for.
+    places rounds on the devices, one starts them, one waits for them, so that a round's time does
+    not depend on when it is asked for.
     """
-    starter, waiter = ThreadPoolExecutor(1, "start"), ThreadPoolExecutor(1, "wait")
+    placer, starter, waiter = (ThreadPoolExecutor(1, does) for does in ("place", "start", "wait"))
     line: deque[Future[tuple[Record, float]]] = deque()
     began = time.perf_counter()
 
@@ -53,11 +55,13 @@ def train_rounds(
         for chunks in rounds:
             if len(line) == IN_LINE:
                 yield finish()
-            line.append(waiter.submit(wait, starter.submit(program, chunks)))
+            placed = placer.submit(place, chunks)
+            started = starter.submit(lambda placed=placed: train(placed.result()))
+            line.append(waiter.submit(wait, started))
         while line:
             yield finish()
     finally:
-        for threads in (starter, waiter):
+        for threads in (placer, starter, waiter):
             threads.shutdown(wait=False, cancel_futures=True)
 
 

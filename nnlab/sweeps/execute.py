@@ -157,7 +157,7 @@ def train_group(
 
     meter.show("training")
     times = []
-    finished = train_rounds(program, drawn())
+    finished = train_rounds(program.place, program, drawn())
     for i, (round_, (record, seconds)) in enumerate(zip(rounds, finished, strict=True)):
         compiling = program.compile_seconds if i == 0 else 0.0
         for device, (number, config_chunk, seed_chunk) in enumerate(round_):

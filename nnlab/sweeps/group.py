@@ -1,9 +1,9 @@
 """A group: the recipes that share one program, cut into chunks of one shape."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -33,7 +33,7 @@ from nnlab.sweeps.build import (
 from nnlab.sweeps.recipe import Branch, Recipe
 from nnlab.sweeps.record import NOTHING, Recording
 from nnlab.sweeps.rehearse import rehearse
-from nnlab.sweeps.starts import Starts
+from nnlab.sweeps.starts import Starts, start_of
 from nnlab.train.keys import root
 from nnlab.train.loop import Plan
 from nnlab.train.task import Kin, Task
@@ -148,28 +148,60 @@ class Group:
 
     def chunk(self, config_chunk: int, seed_chunk: int, starts: Starts) -> Chunk:
         """The arrays with which one device trains a chunk."""
-        by_task, by_rule = self._members(config_chunk)
         seeds = [self.seeds[place.position] for place in self.seeds_of(seed_chunk)]
-        start = tuple(
-            trees.map(
-                lambda *lanes: np.stack(lanes, axis=1),
-                *[starts(self.recipes[i], seeds) for i in lanes],
-            )
-            for lanes in by_task
-        )
-        return self._chunk(seeds, start, by_task, by_rule)
+
+        def drawn(recipes: list[Recipe]) -> PyTree:
+            found = [starts(recipe, seeds) for recipe in recipes]
+            return trees.map(lambda *leaves: np.stack(leaves, axis=1), *found)
+
+        return self._chunk(config_chunk, seeds, drawn)
 
     def outline(self, starts: Starts) -> Chunk:
         """A chunk of which no weight is drawn: shapes in their place, enough to trace a program."""
-        by_task, by_rule = self._members(0)
         seeds = [self.seeds[place.position] for place in self.seeds_of(0)]
 
-        def of(lanes: list[int]) -> PyTree:
-            axes = len(seeds), len(lanes)
-            one = starts.outline(self.recipes[lanes[0]])
+        def shapes(recipes: list[Recipe]) -> PyTree:
+            axes, one = (len(seeds), len(recipes)), starts.outline(recipes[0])
             return trees.map(lambda a: jax.ShapeDtypeStruct((*axes, *a.shape), a.dtype), one)
 
-        return self._chunk(seeds, tuple(map(of, by_task)), by_task, by_rule)
+        return self._chunk(0, seeds, shapes)
+
+    def _chunk(
+        self, config_chunk: int, seeds: Sequence[int], start: Callable[[list[Recipe]], Any]
+    ) -> Chunk:
+        """A chunk with `start` of each task's distinct starts, a recipe for each."""
+        by_task, by_rule = self._members(config_chunk)
+        distinct = [list(dict.fromkeys(self._start[i] for i in lanes)) for lanes in by_task]
+        which = [
+            np.array([own.index(self._start[i]) for i in lanes], np.int32)
+            for own, lanes in zip(distinct, by_task, strict=True)
+        ]
+        filled = [
+            own + own[-1:] * (most - len(own))
+            for own, most in zip(distinct, self._most_starts, strict=True)
+        ]
+        return Chunk(
+            seeds=np.array(seeds, np.uint32),
+            starts=tuple(start([self.recipes[i] for i in own]) for own in filled),
+            which=tuple(which),
+            for_tasks=tuple(table([self.for_tasks[i] for i in lanes]) for lanes in by_task),
+            for_rules=tuple(table([self.for_rules[i] for i in lanes]) for lanes in by_rule),
+        )
+
+    @cached_property
+    def _start(self) -> list[int]:
+        """Each recipe's start, as the position of the first recipe that begins alike."""
+        first: dict[Hashable, int] = {}
+        return [first.setdefault(start_of(recipe), i) for i, recipe in enumerate(self.recipes)]
+
+    @cached_property
+    def _most_starts(self) -> list[int]:
+        """How many distinct starts a chunk has at most, for each task."""
+        chunks = [self._members(chunk)[0] for chunk in range(self.shape.config_chunks)]
+        return [
+            max(len({self._start[i] for i in lanes}) for lanes in of_task)
+            for of_task in zip(*chunks, strict=True)
+        ]
 
     def _members(self, config_chunk: int) -> tuple[list[list[int]], list[list[int]]]:
         """The lanes of a chunk, positions in `recipes`: those of each task, and of each rule."""
@@ -182,20 +214,6 @@ class Group:
                 by_task[-1] += lanes
                 by_rule[o] += lanes
         return by_task, by_rule
-
-    def _chunk(
-        self,
-        seeds: Sequence[int],
-        start: tuple[Any, ...],
-        by_task: list[list[int]],
-        by_rule: list[list[int]],
-    ) -> Chunk:
-        return Chunk(
-            seeds=np.array(seeds, np.uint32),
-            start=start,
-            for_tasks=tuple(table([self.for_tasks[i] for i in lanes]) for lanes in by_task),
-            for_rules=tuple(table([self.for_rules[i] for i in lanes]) for lanes in by_rule),
-        )
 
 
 def cut(members: Sequence[int], piece: int, size: int) -> list[Place]:

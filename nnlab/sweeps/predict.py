@@ -72,8 +72,9 @@ def probe(group: Group, data: Dataset, devices: Sequence[Device]) -> tuple[float
     chunks = [group.chunk(0, 0, Starts(data, group.batch_norm))] * len(devices)
     program.trace(chunks[0])
     program.compile()
+    rounds = [chunks] * (REPEATS + 1)
     with one_thread_each(devices):  # in line, as training has it
-        times = [done.seconds for done in train_rounds(program, [chunks] * (REPEATS + 1))]
+        times = [done.seconds for done in train_rounds(program.place, program, rounds)]
     # the first touches its memory for the first time
     steps = arrays.y.shape[0] // plan.batch_size
     return len(devices) * group.shape.lanes * steps / median(times[1:]), program.compile_seconds

@@ -1,6 +1,6 @@
 """The initial parameters of runs, drawn once for each seed and initializer."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import jax
@@ -40,8 +40,7 @@ class Starts:
         self._bytes = 0
 
     def __call__(self, recipe: Recipe, seeds: Sequence[int]) -> PyTree:
-        activation = recipe.activation, tuple(own(dict(recipe.for_task), "activation").items())
-        key = recipe.model, activation, recipe.start, recipe.draw, tuple(seeds)
+        key = start_of(recipe), tuple(seeds)
         if key in self._kept:
             return self._kept[key]
         drawn = draw(recipe, seeds, self._data, self._batch_norm)
@@ -59,6 +58,12 @@ class Starts:
         return jax.eval_shape(
             lambda key: recipe.model.start(key, data.shape, outputs_of(data), settings), root(0)
         )
+
+
+def start_of(recipe: Recipe) -> Hashable:
+    """What decides a recipe's initial parameters, beside the seed."""
+    activation = recipe.activation, tuple(own(dict(recipe.for_task), "activation").items())
+    return recipe.model, activation, recipe.start, recipe.draw
 
 
 def draw(recipe: Recipe, seeds: Sequence[int], data: Dataset, batch_norm: bool) -> PyTree:
