@@ -185,7 +185,14 @@ def test_lanes_follow_the_size_of_the_network():
     assert (small, middle, large) == (32, 16, 4)
     assert target_lanes(190_000, 0, 2**33, cache // 2) == 8
     assert target_lanes(10_000_000, cache // 2, 2**33, cache) == 4
-    assert target_lanes(10_000_000, 2 * cache, 2**33, cache) == 1
+    assert target_lanes(10_000, cache // 2, 2**33, cache) == 8
+    assert [target_lanes(10_000, n * cache, 2**33, cache) for n in (1, 2, 3, 4, 9)] == [
+        4,
+        2,
+        2,
+        1,
+        1,
+    ]
     gpu = target_lanes(400_000, 1_000_000, 2**37, None)
     assert 1000 < gpu <= 4096
     assert target_lanes(400_000, 2**30, 2**37, None) < gpu / 10
@@ -238,9 +245,9 @@ def test_a_device_has_its_share_of_the_largest_cache_as_the_machine_describes_it
     )
     (tmp_path / "index3" / "size").write_text("?")
     assert cache_bytes(two, tmp_path) == 2048 * 2**10
-    assert cache_bytes(two, tmp_path / "nothing") == 16 * 2**20
+    assert cache_bytes(two, tmp_path / "nothing") == 5 * 2**20
     (tmp_path / "index3" / "size").write_text("307200K")
-    assert cache_bytes(two, tmp_path) == 16 * 2**20, "a virtual machine shares it with strangers"
+    assert cache_bytes(two, tmp_path) == 5 * 2**20, "a virtual machine shares it with strangers"
 
 
 def test_more_chunks_than_lanes_are_never_cut_for_one_device():

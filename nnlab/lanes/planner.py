@@ -14,8 +14,9 @@ from nnlab.errors import UsageError
 CACHE_SHARE = 3 / 4
 """What the lanes of one CPU device take of its caches: parameters, gradients and two moments.
 
-Measured on two cores with 0.5-1 MiB of second-level cache each and 16 MiB of third-level cache per
-core: throughput is flat from 4 to 16 lanes of 47,000 parameters and falls slowly beyond.
+Measured on two cores with 1 MiB of second-level cache each, beside strangers: 47,000 parameters
+run 1.15 to 1.25 times as fast by 4 lanes as by 16, 90,000 1.03 times as fast by 4 as by 8, 7,500 a
+tenth faster by 32 than by 64.
 """
 COPIES = 4
 STEP = 1 / 16
@@ -28,7 +29,12 @@ EXCESS = 1 / 8
 LEAST_LANES_CPU = 4
 """Fewer leave much of a step to what every step costs; so do blocks of fewer (`lanes.blocks`)."""
 MOST_LANES_CPU = 32
-"""Measured: lanes of 7,500 parameters run a tenth faster by 32 than by 64, or by 16."""
+ACTIVATIONS_SHARE = 4
+"""So many times a CPU device's cache the activations of its lanes may fill.
+
+Measured: 2c2d by batches of 128 is fastest by 1 lane; with a quarter of its channels, or five
+layers of 100 by batches of 2,000, by 2.
+"""
 MOST_LANES_ACCELERATOR = 4096
 
 
@@ -58,15 +64,13 @@ def target_lanes(
     """Lanes per device: cache-sized on a CPU, half the memory on an accelerator (cache None).
 
     `parameter_bytes` and `activation_bytes` are one lane's, the latter what its backward pass
-    needs of a batch; `memory` and `cache` are the device's. A lane whose activations alone fill the
-    cache trains by itself: others would only take memory (measured: 2c2d is 1.07 times as fast by
-    one lane as by four).
+    needs of a batch; `memory` and `cache` are the device's. Lanes of large activations are few, or
+    one: others would only take memory.
     """
     if cache is not None:
-        if activation_bytes > cache:
-            return 1
-        lanes = CACHE_SHARE * cache // (COPIES * parameter_bytes)
-        return int(min(max(lanes, LEAST_LANES_CPU), MOST_LANES_CPU))
+        lanes = max(LEAST_LANES_CPU, CACHE_SHARE * cache // (COPIES * parameter_bytes))
+        room = ceil(ACTIVATIONS_SHARE * cache / max(1, activation_bytes))
+        return int(min(lanes, room, MOST_LANES_CPU))
     lane = 2 * COPIES * parameter_bytes + 3 * activation_bytes
     return int(min(max(memory // 2 // lane, 1), MOST_LANES_ACCELERATOR))
 

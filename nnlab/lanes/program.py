@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from nnlab import trees
 from nnlab.lanes.blocks import cut, train_blocks
 from nnlab.lanes.lift import Layout, lift
+from nnlab.lanes.planner import LEAST_LANES_CPU
 from nnlab.lanes.segments import are_many
 from nnlab.train.keys import Stream, root, stream
 from nnlab.train.loop import Data, Plan, Record, train
@@ -115,7 +116,7 @@ class Program:
         together = together or layout.lanes
         self._flat = are_many(layout.counts)
         if self._flat and self.devices[0].platform == "cpu":
-            together = max(1, together // 4)
+            together = max(LEAST_LANES_CPU, together // 4)
         self._blocks = cut(layout, together)
         mesh = mesh_of(devices)
         self._split = NamedSharding(mesh, PartitionSpec(AXIS))
