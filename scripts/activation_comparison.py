@@ -61,8 +61,7 @@ def main(
             f"{f' ({listed(better)})' * bool(better)}; highest: {best}, "
             f"{points(gap.sel(activation=best))} above ReLU{fell}",
             not better,
-            "smooth or leaky relatives of ReLU gain a little where each is tuned; one interval in "
-            "forty would say so by chance",
+            "smooth or leaky relatives of ReLU gain a little where each is tuned",
         ),
         Verdict(
             "never sigmoid: it is worse than ReLU",

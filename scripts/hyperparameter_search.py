@@ -16,8 +16,9 @@ from rich.console import Console
 
 import nnlab
 from nnlab.cli.script import conclude, run
-from nnlab.cli.search import show, tested
+from nnlab.cli.search import show
 from nnlab.report import best_trials, trial_curves, trial_knobs
+from nnlab.report.search_page import tested
 from nnlab.report.style import number
 from nnlab.report.table import shown_metric, spoken
 from nnlab.studies import Verdict

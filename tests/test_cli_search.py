@@ -77,7 +77,7 @@ def test_a_search_prints_the_best_and_the_test_and_continues(nnlab_, tmp_path):
     assert len(trials) == 8
     assert trials["val_accuracy"].is_monotonic_decreasing
     assert {p.name for p in (tmp_path / "found").iterdir()} == {
-        "stage1", "stage2", "final", "trials.csv", "curves.png", "knobs.png",
+        "stage1", "stage2", "final", "index.html", "trials.csv", "curves.png", "knobs.png",
     }  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nnlab.sweeps.execute.train_group", None)

@@ -1,11 +1,12 @@
 """Pages: configs beside axes, settings in words, no file of others overwritten, wrong requests."""
 
 import json
-from types import SimpleNamespace
+from dataclasses import replace
+from html import unescape
 
 import numpy as np
-import pandas as pd
 import pytest
+from engine import blobs
 from test_results import interrupted, random_search, synthetic
 
 import nnlab
@@ -19,9 +20,9 @@ from nnlab.report import (
     write,
     write_search,
 )
-from nnlab.report import search as searches
 from nnlab.report.folder import MARK
 from nnlab.sweeps.results import Results
+from nnlab.sweeps.search import Range
 
 BESIDE = {
     "words": {"activation": ["relu", "tanh"]},
@@ -34,6 +35,8 @@ BESIDE = {
     "draws": {"draw": [0, 1]},
     "nothing": {},
 }
+AT_ITS_END = Range(1e-30, 0.3)
+"""Whatever was drawn from 1e-3 to 0.3 lies in its last tenth."""
 KNOBS = {"optimizer": ["sgd", "adam", "sgd"], "learning_rate": [0.1, 0.003, 0.01]}
 
 
@@ -171,28 +174,53 @@ def test_hidden_files_and_drafts_make_no_folder_anothers(small, tmp_path):
     assert write(small, tmp_path).exists()
 
 
-def test_a_search_is_not_written_over_the_trials_of_others(tmp_path, monkeypatch):
-    table = pd.DataFrame({"val_accuracy": [0.9], "learning_rate": [0.1], "stage": [1]})
-    picture = SimpleNamespace(savefig=lambda path: path.write_bytes(b""))
-    monkeypatch.setattr(searches, "best_trials", lambda search: table)
-    for name in ("trial_curves", "trial_knobs"):
-        monkeypatch.setattr(searches, name, lambda search: picture)
-    assert [path.name for path in write_search(None, tmp_path / "new")] == [
-        "trials.csv", "curves.png", "knobs.png",
-    ]  # fmt: skip
-    assert write_search(None, tmp_path / "new")
+@pytest.fixture(scope="module")
+def search():
+    ranges = {"learning_rate": (1e-3, 0.3), "optimizer": ["sgd", "adam"], "momentum": [0.5, 0.9]}
+    ranges["optimizer"].append("momentum")
+    model, settings = nnlab.models.mlp([4]), {"epochs": 2, "batch_size": 20, "progress": False}
+    return nnlab.search(ranges, model, blobs(), trials=6, final_seeds=2, **settings)
+
+
+def test_a_search_has_a_page_with_its_winner_its_stages_its_trials_and_its_doubts(search, tmp_path):
+    narrow = replace(search, spaces=({**search.spaces[0], "learning_rate": AT_ITS_END},))
+    for name, found, final in (("one", search, None), ("two", search, search.final(False)),
+                               ("end", narrow, None)):  # fmt: skip
+        page, *files = write_search(found, tmp_path / name, final)
+        assert [path.name for path in files] == ["trials.csv", "curves.png", "knobs.png"]
+        text = unescape(page.read_text())
+        assert MARK in text
+        assert (
+            f"Best of 12 configs in 2 stages: learning rate {search.best['learning_rate']:.3g}"
+            in text
+        )
+        assert ("fresh seeds, 95 % interval" in text) == (final is not None)
+        assert text.count('src="data:image/png;base64,') == 2
+        assert ("Before you believe it" in text) == (name != "one")  # few seeds, or a border
+    assert "search beyond it" in text
+    first, last = (space["learning_rate"] for space in search.spaces)
+    cells = f"<td>0.001 to 0.3</td><td>{last.low:.3g} to {last.high:.3g}</td>"
+    assert (first.low, first.high) == (0.001, 0.3)
+    assert cells in (tmp_path / "one" / "index.html").read_text()
+
+
+def test_a_search_is_not_written_over_the_files_of_others(search, tmp_path):
+    for _ in range(2):
+        assert write_search(search, tmp_path / "new")
     (tmp_path / "found" / "stage1").mkdir(parents=True)
     (tmp_path / "found" / "stage1" / "sweep.json").write_text("{}")
-    assert write_search(None, tmp_path / "found")
-    mine = tmp_path / "found" / "trials.csv"
-    mine.write_text("patient,dose\n1,2\n")
-    with pytest.raises(UsageError, match=r"holds other files \(trials\.csv\)"):
-        write_search(None, tmp_path / "found")
-    assert mine.read_text() == "patient,dose\n1,2\n"
+    assert write_search(search, tmp_path / "found")
+    mine = {"trials.csv": "patient,dose\n1,2\n", "index.html": "<html>mine</html>"}
+    for name, words in mine.items():
+        (tmp_path / "found" / name).write_text(words)
+        with pytest.raises(UsageError, match=rf"holds other files \({name}\)"):
+            write_search(search, tmp_path / "found")
+        assert (tmp_path / "found" / name).read_text() == words
+        assert write_search(search, tmp_path / "new")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "knobs.png").write_text("mine")
     with pytest.raises(UsageError, match=r"holds other files \(knobs\.png\)"):
-        write_search(None, tmp_path / "other")
+        write_search(search, tmp_path / "other")
 
 
 # What cannot be drawn ---------------------------------------------------------------------------

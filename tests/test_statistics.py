@@ -6,7 +6,14 @@ from scipy import stats
 
 from nnlab.errors import UsageError
 from nnlab.studies.published import one_run
-from nnlab.sweeps.statistics import next_value, paired_interval, spacing, t_interval
+from nnlab.sweeps.statistics import (
+    holm,
+    next_value,
+    p_value,
+    paired_interval,
+    spacing,
+    t_interval,
+)
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])
@@ -53,6 +60,38 @@ def test_a_value_that_is_present_but_undefined_is_never_dropped():
     found = t_interval([0.1, np.nan], where=[True, True])
     assert np.isnan(found.mean)
     assert found.n == 2
+
+
+def test_a_p_value_is_scipys_read_from_the_interval_of_any_confidence():
+    x = np.random.default_rng(1).normal(0.3, 1.0, (50, 6))
+    expected = stats.ttest_1samp(x, 0.0, axis=-1).pvalue
+    for confidence in (0.5, 0.95):
+        np.testing.assert_allclose(p_value(t_interval(x, confidence), confidence), expected)
+
+
+def test_a_p_value_is_sure_of_what_has_no_spread_and_knows_nothing_of_one_run():
+    same, none, one = t_interval([0.2, 0.2]), t_interval([0.0, 0.0]), t_interval([0.2])
+    assert (p_value(same), p_value(none)) == (0, 1)
+    assert np.isnan(p_value(one))
+
+
+def test_holms_p_values_are_those_of_his_procedure():
+    p = [0.01, np.nan, 0.04, 0.03, 0.005, np.nan]  # 4 x .005, 3 x .01, 2 x .03, at least that
+    np.testing.assert_allclose(holm(p), [0.03, np.nan, 0.06, 0.06, 0.02, np.nan])
+    assert holm([0.7, 0.6]).tolist() == [1, 1]
+    assert holm([]).size == 0
+
+
+def test_where_nothing_differs_any_of_many_rows_seems_to_as_rarely_as_one():
+    """20 rows that share a reference, as a comparison's do: Holm needs no independence."""
+    random = np.random.default_rng(2)
+    families, rows, seeds = 2_000, 20, 5
+    noise = random.normal(size=(families, rows, seeds)) - random.normal(size=(families, 1, seeds))
+    p = p_value(t_interval(noise))
+    alone = np.mean((p < 0.05).any(-1))
+    together = np.mean([(holm(family) < 0.05).any() for family in p])
+    assert alone > 0.2
+    assert together < 0.05 + 4 * np.sqrt(0.05 * 0.95 / families)
 
 
 def test_pairing_removes_the_noise_that_two_configs_share():

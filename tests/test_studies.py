@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from engine import blobs
+from scipy import stats
 from test_results import synthetic
 
 import nnlab
@@ -161,6 +162,21 @@ def test_a_value_is_better_or_worse_only_where_its_interval_leaves_zero(scores):
     }  # fmt: skip
     assert table.index[0] == "c"
     np.testing.assert_allclose(table["difference"].loc[["a", "b", "c"]], [-0.5, 0, 0.1], atol=1e-7)
+
+
+def test_verdicts_hold_for_all_rows_together(scores):
+    """A row that is apart by itself, p = 0.03, is not where it is one of three."""
+    base = np.array([0.80, 0.82, 0.84])
+    rows = scores.dataset["test_accuracy"].values.copy()
+    rows[0], rows[2] = np.add(base, [0.1, 0.15, 0.2]), np.add(base, [0.0, 0.2, -0.1])
+    varied = scores.with_data(scores.dataset.assign(test_accuracy=(("act", "seed"), rows)))
+    table = against(varied, "act", "b").set_index("act")
+    assert table["low"]["a"] > 0
+    assert table["p"]["a"] == pytest.approx(3 * stats.ttest_1samp([0.1, 0.15, 0.2], 0).pvalue)
+    assert table["verdict"]["a"] == "not separated"
+    alone = against(varied.sel(act=["a", "b"]), "act", "b").set_index("act")
+    assert alone["verdict"]["a"] == "better"
+    assert np.isnan(table["p"]["b"])
 
 
 def test_for_a_loss_smaller_is_better(scores):

@@ -64,7 +64,7 @@ def search(
     del typed["seeds"]
     from nnlab.cli.ending import kept
     from nnlab.cli.plan import given, make_search, read_settings
-    from nnlab.report.search import write_search
+    from nnlab.report.search_page import tested, write_search
     from nnlab.sweeps.search import search as run
 
     arguments = make_search(given(typed) | {"set": read_settings(set_ or [])})
@@ -78,7 +78,7 @@ def search(
         final = found.final(progress=not quiet)
     console.print(tested(final), highlight=False, soft_wrap=True)
     if out is not None:
-        names = ", ".join(path.name for path in write_search(found, out))
+        names = ", ".join(path.name for path in write_search(found, out, final))
         console.print(f"{names} are in {out}", highlight=False, soft_wrap=True)
 
 
@@ -103,16 +103,3 @@ def table(found: "Search", best: int = BEST) -> Table:
     trials.columns = [words(name) for name in trials.columns]
     title = f"The best {len(trials)} of {len(found.trials)} trials"
     return rows(trials, title, right=list(trials.columns))
-
-
-def tested(final: Any) -> str:
-    """The winner's test score with its interval, from seeds that nobody chose by."""
-    from nnlab.report.style import words
-    from nnlab.report.table import limits, shown_metric
-
-    metric = shown_metric(final)
-    mean = final.mean(metric)
-    middle, low, high = (float(mean[name]) for name in ("mean", "low", "high"))
-    n = int(mean["n"])
-    seeds = f"{n} fresh seeds, 95 % interval" if n > 1 else "one fresh seed, no interval"
-    return f"{words(metric)} of the best: {limits(middle, low, high, metric)}, {seeds}"

@@ -5,7 +5,8 @@ from nnlab.report.differences import against, differences
 from nnlab.report.figures import heatmap, learning_curves, plot, response
 from nnlab.report.layers import layer_histograms
 from nnlab.report.page import write
-from nnlab.report.search import best_trials, trial_curves, trial_knobs, write_search
+from nnlab.report.search import best_trials, trial_curves, trial_knobs
+from nnlab.report.search_page import write_search
 from nnlab.report.table import configs, headline, leaders, ranking
 
 __all__ = [

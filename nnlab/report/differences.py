@@ -9,7 +9,7 @@ from nnlab.errors import UsageError
 from nnlab.report import drawing, style
 from nnlab.report.select import needs_results, tuned_before, unfinished
 from nnlab.report.style import texts, words
-from nnlab.report.table import shown_metric
+from nnlab.report.table import chances, shown_metric
 from nnlab.sweeps.metrics import larger_is_better
 from nnlab.sweeps.results import Results
 
@@ -27,10 +27,11 @@ def against(
 ) -> pd.DataFrame:
     """One row per value of the only axis, best first: its mean, and minus the reference's.
 
-    Columns: the axis, the knobs along it, the metric, `difference`, `low`, `high` (paired by seed),
-    `verdict`: better, worse, not separated, or reference. Each row is judged by itself: of 100 that
-    do not differ from the reference, 5 seem to (at a confidence of 0.95). What diverged is worse
-    than what did not.
+    Columns: the axis, the knobs along it, the metric, `difference`, `low`, `high`, `pairs` (of
+    seeds), `p` (of all rows together) and `verdict`: better, worse, not separated, or reference.
+    Intervals are each row's own; verdicts hold together: where no row differs from the reference,
+    the chance that any seems to is 1 - confidence at most. What diverged is worse than what did
+    not.
     """
     needs_results(results)
     if results.axes != (axis,):
@@ -44,15 +45,16 @@ def against(
     for knob in results.knobs:
         table[knob] = results.labels(knob)
     table[metric] = results.mean(metric)["mean"].values
-    table["difference"], table["low"], table["high"] = (
-        gap[name].values for name in ("mean", "low", "high")
+    table["difference"], table["low"], table["high"], table["pairs"] = (
+        gap[name].values for name in ("mean", "low", "high", "n")
     )
+    itself = (table[axis] == reference).to_numpy()
+    table["p"] = chances(table, itself, confidence)
     sign = 1 if larger_is_better(metric) else -1
-    apart = np.isinf(table["difference"])
-    ends = [sign * table["difference"].where(apart, table[end]) for end in ("low", "high")]
-    surely, at_most = ends[::sign]
-    word = np.where(surely > 0, "better", np.where(at_most < 0, "worse", "not separated"))
-    table["verdict"] = np.where(table[axis] == reference, "reference", word)
+    gain = sign * table["difference"]
+    apart = np.isinf(gain) | (table["p"] < 1 - confidence)
+    word = np.where(apart, np.where(gain > 0, "better", "worse"), "not separated")
+    table["verdict"] = np.where(itself, "reference", word)
     return table.sort_values(metric, ascending=sign < 0, kind="stable").reset_index(drop=True)
 
 
@@ -95,7 +97,7 @@ def differences(
     _legend(fig, list(table["verdict"]))
     rest = f"The best {MOST_ROWS}; {left_out} more are left out." if left_out > 0 else ""
     notes = [unfinished(results), tuned_before(results, "row")]
-    chance = f"Each row by itself: of 100 that do not differ, {100 * (1 - confidence):.0f} seem to."
+    chance = f"Verdicts hold for all rows together, at {100 * confidence:g} % (Holm)."
     notes += [drawing.interval_note(results, confidence), "Paired by seed.", chance, rest]
     drawing.small_print(fig, notes)
     return fig

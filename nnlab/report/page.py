@@ -1,19 +1,16 @@
 """One readable page for a sweep: the answer, the reasons to doubt it, tables, figures, settings."""
 
-import base64
-import re
 from collections.abc import Iterator, Mapping
 from html import escape
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from nnlab.files import writing_into
-from nnlab.report import figures, table
+from nnlab.report import figures, html, table
 from nnlab.report.cautions import cautions
-from nnlab.report.folder import MARK, is_page, refuse_foreign
+from nnlab.report.folder import is_page, refuse_foreign
 from nnlab.report.select import (
     MOST_PANELS,
     along_configs,
@@ -28,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROWS = 20
+ERROR = 0.05
+"""How probable it may be that any row of a ranking is wrongly told apart."""
 LISTED = 6
 """Numbers that random configs set are listed up to here; of more the ends are said."""
 SPOKEN = ("title", "description", "sweep")
@@ -51,10 +50,8 @@ def write(results: Results, directory: str | Path) -> Path:
         pictures = {}
         shown = over_draws(results)
         for name, caption, drawn in _figures(shown):
-            buffer = BytesIO()
-            drawn.savefig(buffer, format="png")
-            pictures[name] = (caption, buffer.getvalue())
-            (directory / f"{name}.png").write_bytes(buffer.getvalue())
+            pictures[name] = (caption, html.png(drawn))
+            (directory / f"{name}.png").write_bytes(pictures[name][1])
         table.configs(results).to_csv(directory / "table.csv", index=False)
         page = directory / "index.html"
         for name in _pictured(page) - pictures.keys():
@@ -125,33 +122,21 @@ def _by_interest(axis: str) -> tuple[int, str]:
 def _html(results: Results, pictures: Mapping[str, tuple[str, bytes]]) -> str:
     attrs = results.dataset.attrs
     title = str(attrs.get("title") or f"Sweep on {attrs.get('data', 'unnamed data')}")
-    doubts = "".join(f"<li>{escape(c)}</li>" for c in cautions(results))
     parts = [
-        f"<h1>{escape(title)}</h1>",
         f"<p>{escape(str(attrs['description']))}</p>" if attrs.get("description") else "",
-        f'<p class="answer">{escape(table.headline(results))}</p>',
-        f'<section class="doubts"><h2>Before you believe it</h2><ul>{doubts}</ul></section>'
-        * bool(doubts),
+        html.answer(table.headline(results)),
+        html.doubts(cautions(results)),
         "<h2>What was swept</h2>",
         _axes_table(results),
         *(_best(results) if bool(results.finished.any()) else ()),
         "<h2>Figures</h2>" * bool(pictures),
-        *(_picture(name, *picture) for name, picture in pictures.items()),
+        *(html.picture(name, *picture) for name, picture in pictures.items()),
         "<h2>Settings</h2>",
-        _settings(results),
+        settings(results),
         "<h2>How to read this</h2>",
-        f"<p>{_READING}</p>",
+        f"<p>{READING}</p>",
     ]
-    body = "\n".join(part for part in parts if part)
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-{MARK}
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title><style>{_CSS}</style></head>
-<body><main>
-{body}
-</main></body></html>
-"""
+    return html.document(title, parts)
 
 
 def _best(results: Results) -> Iterator[str]:
@@ -190,7 +175,7 @@ def _axes_table(results: Results) -> str:
     missing, whole = int((~results.finished).sum()), results.finished.size
     if missing:
         rows.append(("unfinished", f"{missing:,} of {whole:,} runs"))
-    return _two_columns(rows)
+    return html.pairs(rows)
 
 
 def _leaders_table(results: Results, rows: pd.DataFrame) -> str:
@@ -205,13 +190,14 @@ def _leaders_table(results: Results, rows: pd.DataFrame) -> str:
             cells[knobs.index("learning_rate")] += " (border)"
         cells += [table.interval(row, m) for m in metrics]
         body.append([*cells, text(int(row["n"])), text(int(row["diverged"]))])
-    return _table(head, body)
+    return html.table(head, body)
 
 
 def _ranking(results: Results, axis: str) -> str:
     """Each value of an axis, everything else at its best for it, against the best value.
 
-    Differences of accuracies are in percentage points.
+    Differences of accuracies are in percentage points. What is not separated is not, of all rows
+    together.
     """
     rows, metric = table.ranking(results, axis), table.shown_metric(results)
     fixed = {k for k in results.knobs if len(set(results.labels(k).tolist())) == 1}
@@ -222,19 +208,20 @@ def _ranking(results: Results, axis: str) -> str:
     for place, row in enumerate(rows.head(ROWS).to_dict("records")):
         gap = table.limits(row["difference"], row["low"], row["high"], metric)
         gap = gap.replace(" %", "").replace("-", "\N{MINUS SIGN}")
-        sure = "" if row["low"] > 0 or row["high"] < 0 else ", not separated"
-        sure = sure if row["low"] <= row["high"] else ""
+        sure = ", not separated" * (row["p"] >= ERROR)
         cells = [text(row[axis]), table.interval(row, metric), "–" if place == 0 else gap + sure]
         body.append([*cells, *(text(row[k]) for k in others)])
-    return f"<h3>By {escape(words(axis))}, all else at its best for each</h3>{_table(head, body)}"
+    return (
+        f"<h3>By {escape(words(axis))}, all else at its best for each</h3>{html.table(head, body)}"
+    )
 
 
-def _settings(results: Results) -> str:
+def settings(results: Results) -> str:
     """What was fixed, and with what it was made: each thing once, in words."""
     swept = {k: v for k, v in results.settings.items() if k not in TOLD}
     made = {k: v for k, v in results.dataset.attrs.items() if k not in SPOKEN}
     rows = {words(str(k)): _in_words(v) for k, v in (swept | made).items()}
-    return _two_columns(list(rows.items()))
+    return html.pairs(list(rows.items()))
 
 
 def _in_words(value: Any) -> str:
@@ -248,50 +235,15 @@ def _in_words(value: Any) -> str:
 
 def _pictured(page: Path) -> set[str]:
     """The names of the figures that a page of nnlab's shows."""
-    html = page.read_text(encoding="utf-8") if is_page(page) else ""
-    return set(re.findall(r'<figure><a href="(\w+)\.png"><img ', html))
+    written = page.read_text(encoding="utf-8") if is_page(page) else ""
+    return html.pictured(written)
 
 
-def _picture(name: str, caption: str, png: bytes) -> str:
-    data = base64.b64encode(png).decode()
-    label = escape(caption, quote=True)
-    return (
-        f'<figure><a href="{name}.png"><img alt="{label}" src="data:image/png;base64,{data}"></a>'
-        "</figure>"
-    )
-
-
-def _table(head: list[str], body: list[list[str]]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    rows = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in body)
-    lines = "".join(f"<tr>{row}</tr>" for row in rows)
-    whole = f"<table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>"
-    return f"<div class='wide'>{whole}</div>"
-
-
-def _two_columns(rows: list[tuple[str, str]]) -> str:
-    lines = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows)
-    return f"<table>{lines}</table>"
-
-
-_READING = (
+READING = (
     "Numbers are means over seeds at the last epoch; in brackets are 95 % Student intervals, "
-    "one at a time, not jointly for all rows. Choices are made on validation data and reported on "
+    "one at a time; only what a ranking tells apart is so for all its rows together (Holm, 5 %). "
+    "Choices are made on validation data and reported on "
     "test data where both were measured; the chosen validation score flatters itself, the test "
     "score does not. Differences are paired by seed, because runs of one seed share their random "
     "numbers. A diverged run has an infinite loss and keeps its recorded accuracy."
 )
-_CSS = """
-:root { color-scheme: light; }
-body { margin: 0; background: #fff; color: #1a1a1a; font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 1100px; margin: 0 auto; padding: 1.5rem; }
-h1 { font-size: 1.8rem; } h2 { margin-top: 2.2rem; font-size: 1.3rem; } h3 { font-size: 1.05rem; }
-.answer { font-size: 1.15rem; border-left: 4px solid #0072B2; padding-left: 1rem; }
-.doubts { background: #FFF6E5; border-left: 4px solid #E69F00; padding: .3rem 1rem; }
-.doubts h2 { margin: .6rem 0 0; font-size: 1.1rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0;
-         border-bottom: 1px solid #ddd; }
-figure { margin: 1.5rem 0; } img { width: 100%; height: auto; }
-"""

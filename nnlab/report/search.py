@@ -1,16 +1,12 @@
 """A random search as figures and a table: its best trials, their curves, each knob's trials."""
 
-import csv
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from nnlab.files import writing_into
 from nnlab.report import drawing, labels, style
-from nnlab.report.folder import refusal, refuse_foreign
 from nnlab.report.style import text, words
 from nnlab.sweeps.labels import label
 from nnlab.sweeps.metrics import larger_is_better
@@ -21,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_KNOBS = 6
-TRIALS = "trials.csv"
 STAGE_MARKERS = ("o", "D", "^", "s")
 UNREAD = "#AAAAAA"
 """The colour of a trial that does not read the knob that gives the colours."""
@@ -109,34 +104,6 @@ def trial_knobs(search: Search) -> "Figure":
             notes.append(labels.words_along_x([ax], names, key))
     drawing.small_print(fig, notes)
     return fig
-
-
-def write_search(search: Search, directory: Path) -> list[Path]:
-    """Write trials.csv, curves.png and knobs.png.
-
-    UsageError if the folder cannot be written, or holds files and nothing that nnlab made.
-    """
-    table = best_trials(search)
-    with writing_into(directory):
-        refuse_other_search(directory, list(table.columns))
-    figures = {"curves.png": trial_curves(search), "knobs.png": trial_knobs(search)}
-    with writing_into(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        table.to_csv(directory / TRIALS, index=False)
-        for name, figure in figures.items():
-            figure.savefig(directory / name)
-    return [directory / name for name in (TRIALS, *figures)]
-
-
-def refuse_other_search(directory: Path, columns: list[str]) -> None:
-    """Raises UsageError where a trials.csv has other columns, or no file shows it is nnlab's."""
-    trials = directory / TRIALS
-    if not trials.is_file():
-        refuse_foreign(directory)
-        return
-    with trials.open(newline="", encoding="utf-8", errors="replace") as file:
-        if next(csv.reader(file), []) != columns:
-            raise refusal(directory, [TRIALS])
 
 
 def _curve(search: Search, trial: Trial) -> np.ndarray:

@@ -12,6 +12,7 @@ from nnlab.report.style import capital, number, text, words
 from nnlab.sweeps.draws import over_draws
 from nnlab.sweeps.metrics import score
 from nnlab.sweeps.results import RUN, Results
+from nnlab.sweeps.statistics import Interval, holm, p_value
 
 
 def shown_metric(results: Results) -> str:
@@ -37,16 +38,28 @@ def leaders(results: Results) -> pd.DataFrame:
 def ranking(results: Results, axis: str, confidence: float = 0.95) -> pd.DataFrame:
     """Each value of an axis with all other axes at their best for it, best first.
 
-    Columns: the chosen places, the shown metric, and `difference`, `low`, `high`: the shown metric
-    minus that of the best value, paired by seed.  Chosen on validation data, shown on test data.
+    Columns: the chosen places, the shown metric, and `difference`, `low`, `high`, `pairs`: the
+    shown metric minus that of the best value, paired by seed; `p` as in `chances`.  Chosen on
+    validation data, shown on test data.
     """
     results = over_draws(results)
     metric, shown = results.headline, shown_metric(results)
     others = [a for a in results.axes if a != axis]
     table = _rows(results, others, [shown], confidence)
     gap = results.tuned(metric, others).difference(shown, axis, table[axis].iloc[0], confidence)
-    gap = gap.rename(mean="difference")[["difference", "low", "high"]].to_dataframe()
-    return table.join(gap[["difference", "low", "high"]], on=axis)
+    gap = gap.rename(mean="difference", n="pairs")[["difference", "low", "high", "pairs"]]
+    table = table.join(gap.to_dataframe()[[*gap]], on=axis)
+    table["p"] = chances(table, np.arange(len(table)) == 0, confidence)
+    return table
+
+
+def chances(rows: pd.DataFrame, itself: np.ndarray, confidence: float) -> np.ndarray:
+    """Holm's p-values of differences from one of the rows, `itself`: those of all rows together.
+
+    `difference`, `low` and `high` are those of `Results.difference`, `pairs` its n.
+    """
+    columns = (rows[name].to_numpy() for name in ("difference", "low", "high", "pairs"))
+    return holm(np.where(itself, np.nan, p_value(Interval(*columns), confidence)))
 
 
 def headline(results: Results) -> str:

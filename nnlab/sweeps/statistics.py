@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from nnlab.errors import UsageError
 
@@ -83,6 +83,37 @@ def paired_interval(
     present = ~(np.isnan(x) | np.isnan(y)) if where is None else where
     with np.errstate(invalid="ignore"):
         return t_interval(x - y, confidence, axis, present)
+
+
+def p_value(found: Interval, confidence: float = 0.95) -> NDArray:
+    """How likely a mean at least so far from 0 is where the true mean is 0, of `t_interval`'s kind.
+
+    p = 2 T(-|mean| sqrt(n) / s), with T Student's distribution function with n - 1 degrees of
+    freedom and s read from the interval, of that `confidence`.  NaN where there is no interval.
+    Source: Student, "The probable error of a mean", Biometrika 6 (1908).
+    """
+    freedom = np.asarray(found.n, float) - 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = (found.high - found.mean) / stdtrit(freedom, (1 + confidence) / 2)
+        p = 2 * stdtr(freedom, -np.abs(found.mean / error))
+    return np.where((found.mean == 0) & (error == 0), 1.0, p)
+
+
+def holm(p: ArrayLike) -> NDArray:
+    """The p-values of m tests as they count together: how likely any of them errs.
+
+    The i-th smallest becomes max over j <= i of min(1, (m - j + 1) p_j).  Whoever rejects what is
+    below α rejects a true hypothesis among them with probability α at most, however the tests
+    depend on each other.  NaN is no test, and stays.
+    Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+    Statistics 6 (1979).
+    """
+    p = np.asarray(p, float)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]
+    together = np.full(p.shape, np.nan)
+    left = np.arange(order.size, 0, -1)
+    together[order] = np.minimum(1, np.maximum.accumulate(left * p[order]))
+    return together
 
 
 Spacing = Literal["linear", "log", "symlog"]
