@@ -332,6 +332,16 @@ def test_switches_and_odd_attributes_survive_saving(tmp_path):
     assert again.sel(batch_norm=True).mean("val_accuracy")["mean"] == 0.5
 
 
+def test_switches_that_some_configs_do_not_read_survive_saving(tmp_path):
+    results = random_search(epochs=1)
+    configs = results.dataset.sizes["config"]
+    flags = np.array([[True, False, None][i % 3] for i in range(configs)], object)
+    results = results.with_data(results.dataset.assign_coords(nesterov=("config", flags)))
+    again = Results.open(results.save(tmp_path / "results.nc"))
+    assert again.labels("nesterov").tolist() == flags.tolist()
+    assert again.to_dataframe()["nesterov"].tolist() == results.to_dataframe()["nesterov"].tolist()
+
+
 def test_what_cannot_be_opened_or_written_is_said_in_one_line(tmp_path):
     (tmp_path / "letter.nc").write_text("Dear colleague")
     (tmp_path / "file").write_text("")
