@@ -14,6 +14,7 @@ import nnlab
 from nnlab.lanes.blocks import cut
 from nnlab.lanes.devices import devices
 from nnlab.lanes.lift import Layout
+from nnlab.lanes.planner import pieces
 from nnlab.lanes.program import Program
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.starts import Starts
@@ -33,7 +34,7 @@ def test_every_lane_is_in_one_block_in_order_with_its_own_task_and_rule(counts, 
     strangers = tuple(Task(unasked, unasked) for _ in tasks)
     blocks = cut(Layout(strangers, tuple(rules), tuple(map(tuple, counts))), most)  # type: ignore[arg-type]
     assert sum(block.layout.lanes for block in blocks) == sum(map(sum, counts))
-    assert len(blocks) <= max(1, round(sum(map(sum, counts)) / most))
+    assert len(blocks) < 2 + sum(map(sum, counts)) / most
     of_tasks = [(a, o, i) for a, o in product(tasks, rules) for i in range(counts[a][o])]
     of_rules = {o: [lane for lane in of_tasks if lane[1] == o] for o in rules}
     by_task = {a: [lane for lane in of_tasks if lane[0] == a] for a in tasks}
@@ -191,3 +192,61 @@ def test_only_elementwise_activations_take_turns():
         for name, task in zip(axes["activation"], group.layout(sweep.data).tasks, strict=True)
     }
     assert kin == {"relu": True, "softmax": False, "leaky_relu(0.2)": True, "maxout": False}
+
+
+@pytest.mark.parametrize(
+    ("lanes", "most", "parts"),
+    [
+        (16, 4, 4),
+        (32, 4, 8),
+        (6, 4, 2),
+        (10, 4, 2),
+        (7, 4, 1),
+        (9, 4, 3),
+        (16, 5, 4),
+        (34, 32, 1),
+        (3, 4, 1),
+    ],
+)
+def test_a_segment_of_many_lanes_is_cut_into_equal_parts(lanes, most, parts):
+    (task,) = (Task(unasked, unasked),)
+    blocks = cut(Layout((task,), (0,), ((lanes,),)), most)  # type: ignore[arg-type]
+    size = lanes // parts
+    spans = [(i * size, (i + 1) * size) for i in range(parts)]
+    assert [(b.tasks[0].begin, b.tasks[0].end) for b in blocks] == spans
+    assert [(b.rules[0].begin, b.rules[0].end) for b in blocks] == spans
+    assert {b.layout.counts for b in blocks} == {((size,),)}
+
+
+@pytest.mark.parametrize("activations", [["relu"], ["relu", "tanh"]])
+def test_a_segment_in_parts_is_compiled_once_and_trains_as_a_whole(activations):
+    axes = {"activation": activations, "learning_rate": np.arange(1, 13) / 100}
+    axes |= {"init": ["he"], "draw": [0, 1], "seed": [3]}
+    sweep = nnlab.Sweep(
+        nnlab.models.mlp([9, 7]), blobs(), axes, epochs=2, batch_size=20, record=["layers"]
+    )
+    (group,) = sweep.groups(lanes=12 * len(activations))
+    starts = Starts(sweep.data, group.batch_norm)
+
+    def train(together):
+        data = program_data(sweep.data)
+        program = Program(group.plan, group.layout(sweep.data), data, devices()[:1], together)
+        program.trace(group.outline(starts))
+        products = program._lowered.as_text().count("dot_general")
+        return products, program(program.place([group.chunk(0, 0, starts)]))
+
+    (some, whole), (as_many, parts) = train(None), train(4)
+    assert as_many == some
+    assert group.shape.counts == ((12,),) * len(activations)
+    for ours, theirs in zip(jax.tree.leaves(parts), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_the_lanes_of_one_segment_train_in_turn_and_seeds_do_not():
+    model, axes = nnlab.models.mlp([100] * 5), {"learning_rate": nnlab.log_space(1e-4, 1e-2, 64)}
+    (many,) = nnlab.Sweep(model, None, axes).groups()
+    assert many.shape.lanes > many.together * 3 // 2
+    parts = pieces(many.shape.lanes, many.together)
+    assert many.together / 2 <= many.shape.lanes / parts <= many.together * 3 / 2
+    (seeds,) = nnlab.Sweep(model, None, {"seed": range(64)}).groups()
+    assert seeds.shape.lanes <= many.together * 3 // 2

@@ -15,7 +15,14 @@ from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.lanes.devices import cache_bytes, memory
 from nnlab.lanes.lift import Layout
-from nnlab.lanes.planner import COPIES, LEAST_LANES_CPU, Shape, shape_chunks, target_lanes
+from nnlab.lanes.planner import (
+    COPIES,
+    LEAST_LANES_CPU,
+    TURNS,
+    Shape,
+    shape_chunks,
+    target_lanes,
+)
 from nnlab.lanes.program import Chunk, uncollected
 from nnlab.sweeps.axes import DEFAULTS
 from nnlab.sweeps.build import (
@@ -304,10 +311,13 @@ def make_group(
     target = lanes or target_lanes(parameters, activations, memory(devices), cache_bytes(devices))
     counts = [[len(part) for part in row] for row in segments]
     alike = most_alike([(tasks[a][1], *row) for a, row in enumerate(counts) if turns[a]])
-    wide, together = target, target
+    wide, together, turns = target, target, 1
     if in_turn and lanes is None:
         wide, together = target * alike, max(target, LEAST_LANES_CPU)
-    shape = shape_chunks(counts, len(seeds), wide, len(devices), exact=lanes is not None)
+        turns = TURNS if len(tasks) * len(rules) == 1 and target >= LEAST_LANES_CPU else 1
+    shape = shape_chunks(counts, len(seeds), wide, len(devices), lanes is not None, turns)
+    if not in_turn or (turns > 1 and shape.seeds > 1):
+        together = shape.lanes
     refuse_too_large(shape.lanes, parameters, memory(devices))
     return Group(
         tuple(recipes), tuple(ids), segments, tuple(for_tasks), tuple(for_rules),
