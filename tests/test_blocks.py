@@ -209,8 +209,7 @@ def test_only_elementwise_activations_take_turns():
     ],
 )
 def test_a_segment_of_many_lanes_is_cut_into_equal_parts(lanes, most, parts):
-    (task,) = (Task(unasked, unasked),)
-    blocks = cut(Layout((task,), (0,), ((lanes,),)), most)  # type: ignore[arg-type]
+    blocks = cut(Layout((Task(unasked, unasked),), (0,), ((lanes,),)), most)  # type: ignore[arg-type]
     size = lanes // parts
     spans = [(i * size, (i + 1) * size) for i in range(parts)]
     assert [(b.tasks[0].begin, b.tasks[0].end) for b in blocks] == spans

@@ -108,11 +108,11 @@ def shape_chunks(
 
     def cuts() -> Iterator[Shape]:
         fewest = min(ceil(total / (limit * turns)), most)  # more than `most` would be copies alone
-        for pieces in range(fewest, min(ceil(total / max(1, target // 4)), most) + 1):
-            counts = tuple(tuple(ceil(n / pieces) for n in row) for row in configs)
-            room = limit // sum(map(sum, counts)) if pieces == 1 else 1
+        for chunks in range(fewest, min(ceil(total / max(1, target // 4)), most) + 1):
+            counts = tuple(tuple(ceil(n / chunks) for n in row) for row in configs)
+            room = limit // sum(map(sum, counts)) if chunks == 1 else 1
             for together in range(1, max(1, min(seeds, room)) + 1):
-                yield Shape(counts, pieces, together, ceil(seeds / together))
+                yield Shape(counts, chunks, together, ceil(seeds / together))
 
     def cost(shape: Shape) -> tuple[float, int]:
         rounds = ceil(shape.chunks / devices)

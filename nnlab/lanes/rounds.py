@@ -1,7 +1,7 @@
 """Rounds in line: while one trains the next is ready on the devices, so that none stands idle.
 
-A round is a chunk for every device. The next begins as soon as all devices are done with it,
-accelerators at once with their own: nobody waits for the host to collect and keep what is finished.
+A round is a chunk for every device. The next begins as soon as the devices are done with it: none
+waits for the host to collect and keep what is finished.
 """
 
 import time

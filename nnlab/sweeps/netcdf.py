@@ -64,12 +64,8 @@ def switches_kept(dataset: xr.Dataset) -> xr.Dataset:
     kept = {}
     for name, coordinate in dataset.coords.items():
         values = coordinate.values.ravel()
-        there = [value for value in values if not pd.isna(value)]
-        if (
-            coordinate.dtype == object
-            and there
-            and all(isinstance(v, bool | np.bool_) for v in there)
-        ):
+        kinds = {type(value) for value in values if not pd.isna(value)}
+        if coordinate.dtype == object and kinds and kinds <= {bool, np.bool_}:
             numbers = np.array([-1 if pd.isna(v) else v for v in values], np.int8)
             own = coordinate.copy(data=numbers.reshape(coordinate.shape))
             kept[name] = own.assign_attrs({SWITCH: "1 is on, 0 is off, -1 is missing"})
