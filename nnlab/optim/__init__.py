@@ -1,6 +1,7 @@
 """Optimizers as optax gradient transformations whose every number may vary from run to run."""
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from nnlab.optim.adam import adam, adamw, amsgrad, nadam, nadamw
@@ -25,17 +26,24 @@ from nnlab.optim.sign import lion, rprop, sign_sgd, signum
 from nnlab.optim.sophia import sophia
 from nnlab.optim.transforms import decoupled_weight_decay, l2
 
-OPTIMIZERS: dict[str, Callable[..., Any]] = {
-    f.__name__: f
-    for f in (
-        acprop, adabelief, adadelta, adafactor, adagrad, adam, adamax, adamaxw, adamw, adan,
-        ademamix, adopt, amsgrad, asgd, cocob, dadapt_adamw, dog, dowg, fromage, ftrl, galore, lamb,
-        lars, lbfgs, lion, madgrad, momentum, momo, momo_adam, muon, nadam, nadamw, nesterov,
-        noisy_sgd, novograd, optimistic_adam, optimistic_gradient_descent, polyak_sgd, prodigy,
-        radam, rmsprop, rprop, schedule_free_adamw, schedule_free_sgd, sgd, shampoo, sign_sgd,
-        signum, simplified_ademamix, sm3, soap, sophia, yogi,
-    )
+FAMILIES: dict[str, tuple[Callable[..., Any], ...]] = {
+    "plain, heavy, Polyak": (sgd, momentum, nesterov, noisy_sgd, polyak_sgd, momo, momo_adam),
+    "averaged, optimistic": (
+        asgd, ademamix, simplified_ademamix, schedule_free_adamw, schedule_free_sgd,
+        optimistic_adam, optimistic_gradient_descent,
+    ),
+    "a rate per weight": (adagrad, adadelta, rmsprop, ftrl, madgrad, adafactor, sm3),
+    "signs and layers": (sign_sgd, signum, rprop, lion, fromage, lars, novograd),
+    "Adam": (adam, adamw, amsgrad, nadam, nadamw, radam, lamb),
+    "Adam's relatives": (acprop, adabelief, adamax, adamaxw, adan, adopt, yogi),
+    "parameter-free": (cocob, dadapt_adamw, dog, dowg, prodigy),
+    "curvature, matrices": (lbfgs, galore, muon, shampoo, soap, sophia),
 }  # fmt: skip
+"""Every optimizer by kinship, at most seven to a family, so that a figure can tell them apart."""
+
+OPTIMIZERS: dict[str, Callable[..., Any]] = {
+    f.__name__: f for f in sorted(chain(*FAMILIES.values()), key=lambda f: f.__name__)
+}
 """Every optimizer by name; the first sentence of its docstring says what it does."""
 
 OPTIMIZERS_SEE: dict[Callable[..., Any], Sees] = (
@@ -55,4 +63,4 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """What an optimizer asks for beside gradients and weights: key when made, the rest in update."""
 
-__all__ = ["NEEDS", "OPTIMIZERS", "OPTIMIZERS_SEE", "decoupled_weight_decay", "l2"]
+__all__ = ["FAMILIES", "NEEDS", "OPTIMIZERS", "OPTIMIZERS_SEE", "decoupled_weight_decay", "l2"]

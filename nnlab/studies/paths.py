@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from nnlab.optim.families import FAMILIES
+from nnlab.optim import FAMILIES
 from nnlab.report import drawing, style
 from nnlab.studies.surfaces import Surface
 
@@ -58,10 +58,10 @@ def by_family(path: xr.DataArray, loss: xr.DataArray) -> Iterator[dict[str, dict
     panels = {
         family: {
             f"{name} {float(rates.sel(optimizer=name)):.2g}": chosen.sel(optimizer=name)
-            for name in names
+            for name in (optimizer.__name__ for optimizer in optimizers)
             if name in loss["optimizer"]
         }
-        for family, names in FAMILIES.items()
+        for family, optimizers in FAMILIES.items()
     }
     names = list(FAMILIES)
     for first in range(0, len(names), FOUR):
