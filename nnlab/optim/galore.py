@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from nnlab.optim.adam import Moments, adam_step, zero_moments
@@ -16,6 +15,7 @@ from nnlab.optim.core import (
     each,
     whole_steps,
 )
+from nnlab.optim.seldom import where_due
 from nnlab.types import Array
 
 
@@ -65,7 +65,7 @@ def galore(
         def renewed():
             return jnp.linalg.svd(wide, full_matrices=False)[0][:, : s.basis.shape[1]]
 
-        basis = jax.lax.cond((h.count - 1) % refresh == 0, renewed, lambda: s.basis)
+        basis = where_due((h.count - 1) % refresh == 0, renewed, s.basis)
         d, low = adam_step(basis.T @ wide, s.low, h)
         u = h.scale * (basis @ d)
         return u.T if tall else u, Projected(basis, low)

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from nnlab.optim.adam import adam_step, zero_moments
@@ -18,6 +17,7 @@ from nnlab.optim.core import (
     each,
     whole_steps,
 )
+from nnlab.optim.seldom import where_due
 from nnlab.types import Array, Float
 
 Matrix = Float[Array, "n n"]
@@ -125,14 +125,13 @@ def soap(
             h.beta2 * L + (1 - h.beta2) * _scatter(g, a) for a, L in zip(axes, s.means, strict=True)
         )
         steps = h.count - 1  # the first gradient makes none
-        bases = jax.lax.cond(
-            steps == 0,
-            lambda: tuple(jnp.linalg.eigh(L)[1][:, ::-1] for L in means),
-            lambda: jax.lax.cond(
-                steps % refresh == 0,
-                lambda: tuple(jnp.linalg.qr(L @ Q)[0] for L, Q in zip(means, s.bases, strict=True)),
-                lambda: s.bases,
-            ),
+        bases = where_due(
+            (steps > 0) & (steps % refresh == 0),
+            lambda: tuple(jnp.linalg.qr(L @ Q)[0] for L, Q in zip(means, s.bases, strict=True)),
+            s.bases,
+        )
+        bases = where_due(
+            steps == 0, lambda: tuple(jnp.linalg.eigh(L)[1][:, ::-1] for L in means), bases
         )
         g = jnp.where(steps == 0, 0, g)
         turned, m = g, h.beta1 * s.m + (1 - h.beta1) * g

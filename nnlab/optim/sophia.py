@@ -18,6 +18,7 @@ from nnlab.optim.core import (
     whole,
     whole_steps,
 )
+from nnlab.optim.seldom import where_due
 from nnlab.types import Array, Params, PRNGKey
 
 
@@ -70,7 +71,7 @@ def sophia(
             seen = hutchinson(h.obj_fn, h.w, draw)
             return trees.map(lambda d, x: h.beta2 * d + (1 - h.beta2) * x, s.d, seen)
 
-        d = jax.lax.cond((h.count - 1) % refresh == 0, renewed, lambda: s.d)
+        d = where_due((h.count - 1) % refresh == 0, renewed, s.d)
         return u, Curvature(m, d)
 
     rule = whole(
