@@ -22,12 +22,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from nnlab import trees
 from nnlab.lanes.segments import Segments, concatenate, of_flat, over, split
-from nnlab.lanes.stored import store, stored_rule, stored_task
+from nnlab.lanes.stored import stored_rule, stored_task
 from nnlab.train.loop import State, Trainer, apply_updates, gradient, propose
-from nnlab.train.task import Numbers, Rule, Task
-from nnlab.types import PRNGKey
+from nnlab.train.task import Moment, Numbers, Rule, Task
+from nnlab.types import Array, PRNGKey
 
 
 class Layout(NamedTuple):
@@ -52,9 +54,9 @@ def lift(
 ) -> tuple[Callable[[tuple, tuple], State], Trainer]:
     """How `layout.lanes` runs of one seed begin and train; numbers are [lanes of the segment].
 
-    Params and stats are tuples with one tree per task, its leaves [lanes of the task, ...]. A state
-    keeps the params of each segment apart, where its rule updates them, in stored order; a settled
-    one has them as trees again.
+    Params and stats are tuples with one tree per task, its leaves [lanes of the task, ...], params
+    in stored order. A state keeps the params of each segment apart, where its rule updates them; a
+    settled one has them as trees again.
     `for_tasks[a]` follows the lanes of task a; `for_rules[o]` the lanes of rule o, in the order of
     the tasks they belong to. `key` is the rules' own. With `flat`, rules that can take a lane's
     numbers as one vector do.
@@ -67,7 +69,7 @@ def lift(
     def init(params, stats):
         weights, memory = [], []
         for tree, segment, own in zip(params, segments, numbers, strict=True):
-            weights.append(segment.pieces(jax.vmap(store)(tree)))
+            weights.append(segment.pieces(tree))
             memory.append(
                 [
                     over(size, rules[o].init, (0, 0, None))(w, for_rule, key)
@@ -123,7 +125,8 @@ def lift(
     def outputs(state, x):
         return each([task.outputs for task in tasks], state, x)
 
-    return init, Trainer(step, partial(settle, rules, segments), measure, watch, observe, outputs)
+    settled, renewed = partial(settle, rules, segments), partial(renew, tasks, segments, for_tasks)
+    return init, Trainer(step, settled, renewed, measure, watch, observe, outputs)
 
 
 def numbers_of_segments(
@@ -143,13 +146,49 @@ def numbers_of_segments(
     ]
 
 
-def settle(rules: Sequence[Rule], segments: Sequence[Segments], state: State) -> State:
-    """The state to evaluate, its params one tree per task: a rule that averages, averaged."""
-    done = []
+def settle(
+    rules: Sequence[Rule], segments: Sequence[Segments], state: State
+) -> tuple[State, list[list[bool]]]:
+    """The state to evaluate, its params one tree per task, and which segments of each average."""
+    done, averages = [], []
     for segment, params, memory in zip(segments, state.params, state.memory, strict=True):
-        chosen = []
-        for o, size, old, w in zip(segment.rules, segment.sizes, memory, params, strict=True):
-            average = over(size, rules[o].settle, (0, 0))(old, w)
-            chosen.append(w if average is None else average)
+        found = [
+            over(size, rules[o].settle, (0, 0))(old, w)
+            for o, size, old, w in zip(segment.rules, segment.sizes, memory, params, strict=True)
+        ]
+        averages.append([average is not None for average in found])
+        chosen = [w if new is None else new for new, w in zip(found, params, strict=True)]
         done.append(segment.whole(chosen))
-    return state._replace(params=tuple(done))
+    return state._replace(params=tuple(done)), averages
+
+
+def renew(
+    tasks: Sequence[Task],
+    segments: Sequence[Segments],
+    for_tasks: Sequence[Numbers],
+    state: State,
+    averages: Sequence[Sequence[bool]],
+    x: Array,
+    y: Array,
+    moment: Moment,
+) -> State:
+    """The settled state with the statistics of averages after one more batch."""
+    done = []
+    for task, segment, numbers, params, old, averaged in zip(
+        tasks, segments, for_tasks, state.params, state.stats, averages, strict=True
+    ):
+        if not any(averaged):
+            done.append(old)
+            continue
+        of_lanes = jax.vmap(task.loss, in_axes=(0, 0, None, None, 0, None))
+        _, new = of_lanes(params, old, x, y, numbers, moment.noise)
+        lanes = np.repeat(averaged, segment.sizes)
+        done.append(trees.map(partial(choose, lanes), new, old))
+    return state._replace(stats=tuple(done))
+
+
+def choose(lanes: np.ndarray, new: Array, old: Array) -> Array:
+    """The rows of `new` where lanes is true, of `old` elsewhere; lanes is known when compiling."""
+    if lanes.all():
+        return new
+    return jnp.where(lanes.reshape(-1, *(1 for _ in new.shape[1:])), new, old)

@@ -16,6 +16,7 @@ from nnlab.lanes.blocks import cut, train_blocks
 from nnlab.lanes.lift import Layout, lift
 from nnlab.lanes.planner import LEAST_LANES_CPU
 from nnlab.lanes.segments import are_many
+from nnlab.lanes.stored import store, stored_starts
 from nnlab.train.keys import Stream, root, stream
 from nnlab.train.loop import Data, Plan, Record, train
 from nnlab.types import AnyArray, Device, PyTree
@@ -138,11 +139,13 @@ class Program:
     def trace(self, chunk: Chunk) -> None:
         """The half of compiling that runs Python, under the caller's settings of jax."""
         began = time.perf_counter()
+        turned = jax.vmap(jax.vmap(store))
+        starts = tuple((jax.eval_shape(turned, params), stats) for params, stats in chunk.starts)
         shapes = trees.map(
             lambda a: jax.ShapeDtypeStruct(
                 (len(self.devices), *a.shape), a.dtype, sharding=self._split
             ),
-            chunk,
+            chunk._replace(starts=starts),
         )
         self._lowered = self._function.lower(shapes, self._data)
         self.compile_seconds = time.perf_counter() - began
@@ -155,13 +158,17 @@ class Program:
         self._lowered = None
 
     def place(self, chunks: Sequence[Chunk]) -> Chunk:
-        """One chunk on each device, ready to be trained; leaves [devices, ...]."""
+        """One chunk on each device, ready to be trained, in stored order; leaves [devices, ...]."""
         if len(chunks) != len(self.devices):
             raise ValueError(f"{len(self.devices)} devices need as many chunks, got {len(chunks)}")
         if self._compiled is None:
             self.trace(chunks[0])
             self.compile()
-        stacked = trees.map(lambda *leaves: np.stack(leaves), *chunks)
+        stored = [
+            c._replace(starts=tuple((stored_starts(params), stats) for params, stats in c.starts))
+            for c in chunks
+        ]
+        stacked = trees.map(lambda *leaves: np.stack(leaves), *stored)
         return jax.device_put(stacked, self._split)
 
     def __call__(self, placed: Chunk) -> Record:

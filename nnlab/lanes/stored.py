@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from nnlab import trees
 from nnlab.optim.core import Sees
@@ -21,6 +22,14 @@ from nnlab.types import PyTree
 def store(params: PyTree) -> PyTree:
     """One run's parameters with every matrix transposed; others as they are."""
     return trees.map(lambda a: a.T if jnp.ndim(a) == 2 else a, params)
+
+
+def stored_starts(params: PyTree) -> PyTree:
+    """Parameters of many runs, numpy arrays [seeds, starts, ...], in stored order, uncopied.
+
+    On a device every lane's would be turned round by itself, which took 1.5 % of a short training.
+    """
+    return trees.map(lambda a: np.swapaxes(a, 2, 3) if a.ndim == 4 else a, params)
 
 
 def stored_task(task: Task) -> Task:

@@ -5,6 +5,7 @@ loop over many. Sums over examples and steps are ordered by the data, never by t
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -120,8 +121,10 @@ class Trainer(NamedTuple):
 
     step: Callable[[State, Array, Array, Moment], tuple[State, Array]]
     """step(state, x, y, moment) -> (state, loss before the update)."""
-    settle: Callable[[State], State]
-    """The state to evaluate: where a rule averages the weights, with the averages."""
+    settle: Callable[[State], tuple[State, Any]]
+    """The state to evaluate, and which of its weights are averages: a tree of bools."""
+    renew: Callable[[State, Any, Array, Array, Moment], State]
+    """renew(settled state, averages, x, y, moment): statistics of averages after one more batch."""
     measure: Callable[[State, Array, Array], dict[str, Array]]
     """measure(settled state, x, y) -> metrics of every example, the batch as last axis."""
     watch: Callable[[State], Mapping[str, AnyArray]]
@@ -140,15 +143,13 @@ def train(
     Every epoch visits the training set in a new order, unless the plan replays the first, and drops
     the remainder that does not fill a batch. Noise of step t (counted from the start) comes from
     fold_in(noise, t). What is observed is observed on one fixed batch: the first with which
-    validation is measured.
+    validation is measured. Statistics belong to the weights that trained: where averages are
+    evaluated, theirs come from the epoch's batches again (Izmailov et al., UAI 2018, section 3.2).
     """
-    steps = data.y.shape[0] // plan.batch_size
-
-    def decode(x):
-        return (x.astype(jnp.float32) - data.offset[None]) * data.scale[None]
+    over_batches = partial(scan_batches, plan, data, key)
 
     def measure(settled, batch):
-        return trainer.measure(settled, decode(batch.x), batch.y)
+        return trainer.measure(settled, decode(data, batch.x), batch.y)
 
     def evaluate(settled, examples):
         def add(sums, batch):
@@ -165,41 +166,69 @@ def train(
 
     def observe(settled):
         batch = trees.map(lambda a: a[0], data.valid)
-        return trainer.observe(settled, decode(batch.x), jnp.asarray(batch.y))
+        return trainer.observe(settled, decode(data, batch.x), jnp.asarray(batch.y))
 
     def answers(settled, examples):
-        found = jax.lax.map(lambda x: trainer.outputs(settled, decode(x)), examples.x)
+        found = jax.lax.map(lambda x: trainer.outputs(settled, decode(data, x)), examples.x)
         found = jnp.moveaxis(found, 0, -3)
         return found.reshape(*found.shape[:-3], -1, found.shape[-1])
 
     whole = in_batches(data.x, data.y) if plan.fit else None
 
+    def settle(state, number):
+        settled, averages = trainer.settle(state)
+        if not (any(jax.tree.leaves(averages)) and jax.tree.leaves(state.stats)):
+            return settled
+
+        def one(settled, x, y, moment):
+            return trainer.renew(settled, averages, x, y, moment), None
+
+        return over_batches(one, settled, number)[0]
+
     def epoch(state, number):
-        shuffle = number if plan.reshuffle else jnp.zeros_like(number)
-        rows = order(stream(key, Stream.ORDER), shuffle, data.y.shape[0], steps, plan.batch_size)
-        noise = stream(key, Stream.NOISE)
-
-        def one(state, now):
-            t, rows = now
-            x, y = decode(jnp.asarray(data.x)[rows]), jnp.asarray(data.y)[rows]
-            return trainer.step(state, x, y, Moment(t, jax.random.fold_in(noise, t)))
-
-        state, losses = jax.lax.scan(one, state, (number * steps + jnp.arange(steps), rows))
-        settled = trainer.settle(state)
+        state, losses = over_batches(trainer.step, state, number)
+        settled = settle(state, number)
         fit = {} if whole is None else evaluate(settled, whole)
         now = evaluate(settled, data.valid), fit, trainer.watch(settled), observe(settled)
         return state, (jnp.mean(losses, axis=0), *now)
 
     with jax.default_matmul_precision(PRECISIONS[plan.precision]):
-        settled, sets = trainer.settle(state), {"val": data.valid, "test": data.test}
+        (settled, _), sets = trainer.settle(state), {"val": data.valid, "test": data.test}
         begun, first = trainer.watch(settled), observe(settled)
         state, history = jax.lax.scan(epoch, state, jnp.arange(plan.epochs))
         train_loss, valid, fit, watched, later = history
-        settled = trainer.settle(state)
+        settled = settle(state, jnp.asarray(plan.epochs - 1))
         observed = trees.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)
         outputs: dict[str, AnyArray] = {name: answers(settled, sets[name]) for name in plan.keep}
         test = evaluate(settled, data.test)
         return state, Record(train_loss, valid, test, fit, watched, begun, observed, outputs)
+
+
+def decode(data: Data, x: AnyArray) -> Array:
+    """Stored examples as the network sees them."""
+    return (jnp.asarray(x).astype(jnp.float32) - data.offset[None]) * data.scale[None]
+
+
+def scan_batches(
+    plan: Plan,
+    data: Data,
+    key: PRNGKey,
+    one: Callable[[Any, Array, Array, Moment], tuple[Any, Any]],
+    state: Any,
+    number: Int[Array, ""],
+) -> tuple[Any, Any]:
+    """Scan one(state, x, y, moment) over the batches of epoch `number`."""
+    steps = data.y.shape[0] // plan.batch_size
+    shuffle = number if plan.reshuffle else jnp.zeros_like(number)
+    rows = order(stream(key, Stream.ORDER), shuffle, data.y.shape[0], steps, plan.batch_size)
+    noise = stream(key, Stream.NOISE)
+
+    def next_batch(state, now):
+        t, rows = now
+        x, y = decode(data, jnp.asarray(data.x)[rows]), jnp.asarray(data.y)[rows]
+        return one(state, x, y, Moment(t, jax.random.fold_in(noise, t)))
+
+    return jax.lax.scan(next_batch, state, (number * steps + jnp.arange(steps), rows))
 
 
 def order(
@@ -276,7 +305,12 @@ def train_run(
 
     def settle(state):
         settled = rule.settle(state.memory, state.params)
-        return state if settled is None else state._replace(params=settled)
+        return (state, False) if settled is None else (state._replace(params=settled), True)
+
+    def renew(state, averages, x, y, moment):
+        del averages
+        _, stats = task.loss(state.params, state.stats, x, y, for_task, moment.noise)
+        return state._replace(stats=stats)
 
     def measure(state, x, y):
         return task.measure(state.params, state.stats, x, y, for_task)
@@ -292,5 +326,5 @@ def train_run(
 
     params, stats = start
     state = State(params, stats, rule.init(params, for_rule, own))
-    trainer = Trainer(step, settle, measure, watch, observe, outputs)
+    trainer = Trainer(step, settle, renew, measure, watch, observe, outputs)
     return train(plan, trainer, state, data, key)
