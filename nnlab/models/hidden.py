@@ -48,7 +48,7 @@ def start_norms(
     """What batch norm of hidden layers learns and remembers: nothing where it is left out."""
     if settings.batch_norm is None:
         return (), ()
-    norms = tuple(Norm(jnp.ones(n), jnp.zeros(n)) for n in sizes)
+    norms = tuple(Norm(jnp.ones(n, jnp.float32), jnp.zeros(n, jnp.float32)) for n in sizes)
     return norms, tuple(running_init(n) for n in sizes)
 
 

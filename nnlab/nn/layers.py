@@ -45,7 +45,7 @@ def dropout(key: PRNGKey, x: Float[Array, "*shape"], rate: Number) -> Float[Arra
 
 def running_init(features: int) -> Running:
     """The statistics before the first batch: mean 0 and variance 1."""
-    return Running(jnp.zeros(features), jnp.ones(features))
+    return Running(jnp.zeros(features, jnp.float32), jnp.ones(features, jnp.float32))
 
 
 def batch_norm_train(

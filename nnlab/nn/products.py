@@ -94,16 +94,14 @@ def _shape(a: Any, b: Any, **how: Any) -> Any:
 
 
 def _to_a(g: Array, a: Any, b: Array, *, i: int, j: int, precision: Any) -> Array:
-    """The transpose in a: g [rows, columns] with b's columns, in a's order."""
-    del a
-    y = contract_p.bind(g, b, i=1, j=1 - j, precision=precision)
+    """The transpose in a: g [rows, columns] with b's columns, in a's order and dtype."""
+    y = contract_p.bind(g, b, i=1, j=1 - j, precision=precision).astype(a.aval.dtype)
     return y if i == 1 else y.T
 
 
 def _to_b(g: Array, a: Array, b: Any, *, i: int, j: int, precision: Any) -> Array:
-    """The transpose in b: g [rows, columns] with a's rows, in b's order."""
-    del b
-    y = contract_p.bind(g, a, i=0, j=1 - i, precision=precision)
+    """The transpose in b: g [rows, columns] with a's rows, in b's order and dtype."""
+    y = contract_p.bind(g, a, i=0, j=1 - i, precision=precision).astype(b.aval.dtype)
     return y if j == 1 else y.T
 
 
