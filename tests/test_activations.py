@@ -86,6 +86,9 @@ HARD_SILU = Fact(
 FACTS = {
     "identity": Fact(lambda x: x, np.ones_like, "odd rising"),
     "relu": leaky(0.0),
+    "relu_squared": Fact(
+        lambda x: np.maximum(x, 0) ** 2, lambda x: 2 * np.maximum(x, 0), "rising"
+    ),
     "relu6": Fact(lambda x: np.clip(x, 0, 6), lambda x: (x > 0) & (x < 6), "rising"),
     "leaky_relu": leaky(0.01),
     "prelu": leaky(0.25),
@@ -136,8 +139,10 @@ FACTS = {
     "gelu_tanh": Fact(
         lambda x: x * (1 + np.tanh(C * (x + 0.044715 * x**3))) / 2, gelu_tanh_slope
     ),
+    "sine": Fact(np.sin, np.cos, "odd"),
 }  # fmt: skip
-GROUPS = ["softmax", "softmin", "log_softmax", "sparsemax", "maxout", "glu"]
+GATED = ["glu", "reglu", "geglu", "swiglu"]
+GROUPS = ["softmax", "softmin", "log_softmax", "sparsemax", "maxout", *GATED]
 
 
 @functools.cache
@@ -218,6 +223,7 @@ def test_numbers_reach_the_formula():
         "softplus": ({"beta": 3.0}, np.logaddexp(3 * x, 0) / 3),
         "squareplus": ({"b": 1.0}, (x + np.sqrt(np.square(x) + 1)) / 2),
         "swish": ({"beta": 2.0}, x * expit(2 * np.asarray(x))),
+        "sine": ({"omega": 30.0}, np.sin(30 * np.asarray(x, np.float64))),
     }
     for name, (numbers, expected) in cases.items():
         y = ACTIVATIONS[name](x, **jax.tree.map(jnp.float32, numbers))
@@ -278,15 +284,18 @@ def test_derivative_of_sparsemax_centres_on_its_support():
 
 
 def test_derivatives_of_the_other_groups_are_the_closed_forms():
-    x, gates = np.float64(ROWS[0, :6]), expit(np.float64(ROWS[0, 3:6]))
+    x = np.float64(ROWS[0, :6])
     p, q = (np.exp(s * x) / np.exp(s * x).sum() for s in (1, -1))
     expected = {
         "softmax": np.diag(p) - np.outer(p, p),
         "softmin": np.outer(q, q) - np.diag(q),
         "log_softmax": np.eye(6) - p,
         "maxout": np.stack([np.eye(6)[2 * i + np.argmax(x[2 * i : 2 * i + 2])] for i in range(3)]),
-        "glu": np.hstack([np.diag(gates), np.diag(x[:3] * gates * (1 - gates))]),
     }
+    gates = {"glu": "sigmoid", "reglu": "relu", "geglu": "gelu", "swiglu": "silu"}
+    for name, gate in gates.items():
+        value, slope = (f(x[3:]) for f in (FACTS[gate].value, FACTS[gate].slope))
+        expected[name] = np.hstack([np.diag(value), np.diag(x[:3] * slope)])
     for name, jacobian in expected.items():
         mine = jax.jacobian(ACTIVATIONS[name])(jnp.asarray(x, jnp.float32))
         np.testing.assert_allclose(mine, jacobian, rtol=1e-5, atol=1e-6, err_msg=name)

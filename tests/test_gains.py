@@ -13,7 +13,8 @@ from nnlab.errors import UsageError
 from nnlab.nn import gains
 from nnlab.nn.activations import ACTIVATIONS, maxout
 
-GROUPS = {"softmax", "softmin", "log_softmax", "sparsemax", "maxout", "glu"}
+GATED = {"glu", "reglu", "geglu", "swiglu"}
+GROUPS = {"softmax", "softmin", "log_softmax", "sparsemax", "maxout", *GATED}
 
 
 def inputs_of(name):
@@ -45,6 +46,9 @@ def test_gains_are_the_closed_forms():
         "exponential": math.exp(-1),
         "squareplus": math.sqrt(4 / 6),  # E (x^2 + sqrt(x^2 + 4) x + 2) / 2 = 3 / 2
         "maxout": 1.0,  # E max(a, b)^2 = 1
+        "relu_squared": math.sqrt(2 / 3),  # E max(x, 0)^4 = 3 / 2
+        "reglu": math.sqrt(2),
+        "sine": math.sqrt(2 / (1 - math.exp(-2))),
     }
     for name, gain in exact.items():
         np.testing.assert_allclose(gain_table()[name][0], gain, rtol=2e-5, err_msg=name)

@@ -127,6 +127,9 @@ TRACED = {
     "exponential": lambda x: schedules.exponential(x, 20 + x, x, 5, staircase=x > 0.4, end=0.01),
     "cosine": lambda x: schedules.cosine(0.3, 50 + x, x / 9, 1 + x),
     "one-cycle": lambda x: schedules.linear_onecycle(x, 100.0 + x, final=x / 2 + 0.4),
+    "warm-up, stable, decay": lambda x: schedules.warmup_stable_decay(
+        0.3, 100 + x, 20 * x, 0.2 + x, x, x, 0.5 + x
+    ),
     "warm-up cosine": lambda x: schedules.warmup_cosine(0.3, 100 + x, 20 * x, x),
     "1/sqrt(t)": lambda x: schedules.inverse_sqrt(x, 20 * x),
     "piecewise": lambda x: schedules.piecewise_interpolate(x, [10 * x, 70], [x, 2.0], x > 0.4),
@@ -167,3 +170,16 @@ def test_a_schedule_begins_at_its_value_however_far_below_its_end():
 
 def test_a_curve_that_does_not_fall_stays_where_it_is():
     assert schedules.exponential(0.1, 10, 1.0, end=1e-3)(5) == jnp.float32(0.1)
+
+
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_a_stable_rate_falls_in_the_last_share_of_the_steps(power):
+    r = rates(schedules.warmup_stable_decay(0.3, 100, 20, 0.25, 0.1, 0.03, power))
+    np.testing.assert_allclose(r[:21], np.linspace(0.1, 0.3, 21), rtol=1e-6)
+    np.testing.assert_allclose(r[20:76], 0.3, rtol=1e-6)
+    gone = (np.arange(26) / 25) ** power
+    np.testing.assert_allclose(r[75:101], 0.3 * (1 - gone) + 0.03 * gone, rtol=1e-5)
+    np.testing.assert_allclose(r[100:], 0.03, rtol=1e-5)
+    np.testing.assert_array_equal(
+        rates(schedules.warmup_stable_decay(0.3, 100, 0, 0.0))[:100], r[20]
+    )

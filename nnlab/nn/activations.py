@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 import jax
 
-from nnlab.nn.activations_groups import glu, log_softmax, maxout, softmax, softmin, sparsemax
+from nnlab.nn.activations_groups import (
+    geglu,
+    glu,
+    log_softmax,
+    maxout,
+    reglu,
+    softmax,
+    softmin,
+    sparsemax,
+    swiglu,
+)
 from nnlab.nn.activations_pieces import (
     hard_shrink,
     hard_sigmoid,
@@ -16,6 +26,7 @@ from nnlab.nn.activations_pieces import (
     prelu,
     relu,
     relu6,
+    relu_squared,
     rrelu,
     soft_shrink,
     sparse_plus,
@@ -33,6 +44,7 @@ from nnlab.nn.activations_smooth import (
     selu,
     sigmoid,
     silu,
+    sine,
     soft_sign,
     softplus,
     squareplus,
@@ -42,14 +54,14 @@ from nnlab.nn.activations_smooth import (
 )
 
 _PIECES = (
-    identity, relu, relu6, leaky_relu, prelu, rrelu, threshold, hard_tanh, hard_sigmoid, hard_silu,
-    hard_swish, sparse_sigmoid, sparse_plus, hard_shrink, soft_shrink,
+    identity, relu, relu_squared, relu6, leaky_relu, prelu, rrelu, threshold, hard_tanh,
+    hard_sigmoid, hard_silu, hard_swish, sparse_sigmoid, sparse_plus, hard_shrink, soft_shrink,
 )  # fmt: skip
 _SMOOTH = (
     sigmoid, log_sigmoid, tanh, tanh_shrink, soft_sign, exponential, elu, celu, selu, softplus,
-    squareplus, silu, swish, mish, gelu, gelu_tanh,
+    squareplus, silu, swish, mish, gelu, gelu_tanh, sine,
 )  # fmt: skip
-_GROUPS = (softmax, softmin, log_softmax, sparsemax, maxout, glu)
+_GROUPS = (softmax, softmin, log_softmax, sparsemax, maxout, glu, reglu, geglu, swiglu)
 
 ACTIVATIONS: dict[str, Callable[..., jax.Array]] = {
     f.__name__: f for f in (*_PIECES, *_SMOOTH, *_GROUPS)

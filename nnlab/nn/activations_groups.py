@@ -1,10 +1,13 @@
 """Activations that mix the features of an example: they act along the last axis."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from nnlab.errors import UsageError
+from nnlab.nn.activations_smooth import gelu
 
 Features = Float[Array, "*batch features"]
 Fewer = Float[Array, "*batch outputs"]
@@ -80,9 +83,32 @@ def _(primals, tangents):
 def glu(x: Features) -> Fewer:
     """f(a, b) = a sigmoid(b) of the two halves of the features.  Source: Dauphin et al. (2017).
 
-    Raises UsageError for an odd number of features.
+    Raises UsageError for an odd number of features, as its relatives do.
     """
+    return gated(x, jax.nn.sigmoid, "glu")
+
+
+def reglu(x: Features) -> Fewer:
+    """f(a, b) = a max(b, 0) of the two halves of the features.  Source: Shazeer (2020), eq. 5."""
+    return gated(x, jax.nn.relu, "reglu")
+
+
+def geglu(x: Features) -> Fewer:
+    """f(a, b) = a gelu(b) of the two halves of the features.  Source: Shazeer (2020), eq. 5."""
+    return gated(x, gelu, "geglu")
+
+
+def swiglu(x: Features) -> Fewer:
+    """f(a, b) = a silu(b) of the two halves of the features.  Source: Shazeer (2020), eq. 5.
+
+    The paper's beta is 1, as in the language models that use it.
+    """
+    return gated(x, jax.nn.silu, "swiglu")
+
+
+def gated(x: Features, gate: Callable[[jax.Array], jax.Array], name: str) -> Fewer:
+    """The first half of the features, each times the gate of one of the second."""
     if x.shape[-1] % 2:
-        raise UsageError(f"glu got {x.shape[-1]} features; give it an even number")
+        raise UsageError(f"{name} got {x.shape[-1]} features; give it an even number")
     a, b = jnp.split(x, 2, axis=-1)
-    return a * jax.nn.sigmoid(b)
+    return a * gate(b)

@@ -19,6 +19,11 @@ def relu(x: X) -> X:
     return jax.nn.relu(x)
 
 
+def relu_squared(x: X) -> X:
+    """f(x) = max(x, 0)^2, which is smooth at 0.  Source: So et al. (2021)."""
+    return jnp.square(jax.nn.relu(x))
+
+
 def relu6(x: X) -> X:
     """f(x) = min(max(x, 0), 6).  Source: Krizhevsky (2010)."""
     return jax.nn.relu6(x)

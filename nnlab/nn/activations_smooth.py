@@ -118,3 +118,11 @@ def gelu(x: X) -> X:
 def gelu_tanh(x: X) -> X:
     """f(x) = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2: gelu within 5e-4."""
     return jax.nn.gelu(x, approximate=True)
+
+
+def sine(x: X, omega: Number = 1.0) -> X:
+    """f(x) = sin(omega x), for networks that represent signals (the paper's omega is 30).
+
+    Source: Sitzmann et al. (2020), section 3.2.
+    """
+    return jnp.sin(omega * x)

@@ -280,6 +280,30 @@ def warmup_cosine(
     return join([rise, fall], [warmup])
 
 
+def warmup_stable_decay(
+    peak: Number,
+    steps: Count,
+    warmup: Count = 1,
+    decay: Number = 0.2,
+    start: Number = 0.0,
+    end: Number = 0.0,
+    power: Number = 1.0,
+) -> Schedule:
+    """A line up to the peak, which stays; in the last share `decay` of `steps` down to the end.
+
+    There (peak - end) (1 - s^power) + end: a straight line, with power 0.5 the paper's 1 - sqrt.
+    Source: Haegele et al., NeurIPS (2024), eq. 1 and 2.
+    """
+    rise = warmup_constant(peak, warmup, start)
+
+    def schedule(count):
+        t, n, d, p, a, b = _floats(count, steps, decay, power, peak, end)
+        gone = _share(t, (1 - d) * n, d * n) ** p
+        return jnp.where(t < (1 - d) * n, rise(t), a * (1 - gone) + b * gone)
+
+    return schedule
+
+
 def warmup_exponential(
     peak: Number,
     steps: Count,
@@ -324,7 +348,7 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
     for f in (
         constant, cosine, cosine_onecycle, exponential, inverse_sqrt, inverse_time, linear,
         linear_onecycle, piecewise_constant, piecewise_interpolate, polynomial, step, warm_restarts,
-        warmup_constant, warmup_cosine, warmup_exponential,
+        warmup_constant, warmup_cosine, warmup_exponential, warmup_stable_decay,
     )
 }  # fmt: skip
 """The schedules that numbers alone describe, by name; `join` and `sgdr` put others together."""
