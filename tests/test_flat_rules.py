@@ -14,7 +14,7 @@ from nnlab.lanes import segments
 from nnlab.optim import NEEDS, OPTIMIZERS, OPTIMIZERS_SEE
 from nnlab.optim.around import TRANSFORMS, TRANSFORMS_SEE
 from nnlab.optim.core import Sees
-from nnlab.optim.sgd import sgd
+from nnlab.optim.sgd import momentum, sgd
 from nnlab.trees import flatten, unflatten
 
 DRAW = np.random.default_rng(0)
@@ -84,7 +84,8 @@ def make(name: str):
     numbers = dict(NUMBERS.get(name, {}))
     if name == "add_noise":
         numbers["key"] = jax.random.key(0)
-    return TRANSFORMS[name](sgd(0.05), **numbers)
+    inner = momentum(0.05) if name == "cautious" else sgd(0.05)  # whose steps are all agreed with
+    return TRANSFORMS[name](inner, **numbers)
 
 
 WHAT = {name: OPTIMIZERS_SEE[f] for name, f in OPTIMIZERS.items()} | {

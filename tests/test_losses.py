@@ -290,6 +290,18 @@ def test_generalized_kl_is_optax_s_for_positive_targets_and_half_the_poisson_dev
     np.testing.assert_allclose(mine, deviance.mean(1) / 2, rtol=1e-5)
 
 
+def test_huber_has_slope_delta_at_its_corner_and_curvature_one_within():
+    def slope(e, delta):
+        return jax.grad(LOSSES["huber"])(jnp.asarray([e]), jnp.zeros(1), delta)[0]
+
+    for e, delta, expected in ((1, 1, 1), (-1, 1, -1), (2, 1, 1), (3e38, 1, 1), (5, np.inf, 5)):
+        assert slope(float(e), float(delta)) == expected
+    curvature = jax.vmap(lambda e: jax.hessian(LOSSES["huber"])(e, jnp.zeros(1))[0, 0])
+    np.testing.assert_array_equal(
+        curvature(jnp.asarray([[0.0], [0.5], [1.0], [1.5]])), [1, 1, 1, 0]
+    )
+
+
 def test_the_quantile_loss_is_least_at_the_quantile():
     draws = np.sort(RNG.normal(size=1001)).astype(np.float32)
     guesses = np.linspace(-2, 2, 401, dtype=np.float32)

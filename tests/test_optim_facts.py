@@ -166,6 +166,18 @@ def test_lbfgs_solves_a_badly_scaled_quadratic_in_45_steps() -> None:
         np.testing.assert_allclose(w, 1.0, atol=1e-8)
 
 
+def test_lbfgs_leaves_a_hilltop_downhill() -> None:
+    """On w^4 / 4 - w^2 / 2 from 0.1, where it curves down, to the minimum at 1."""
+    tx, w = lbfgs(0.1, line_search=False), jnp.asarray([0.1])
+    state, path, update = tx.init(w), [0.1], jax.jit(tx.update)
+    for _ in range(120):
+        u, state = update(w**3 - w, state, w)
+        w = w + u
+        path.append(float(w[0]))
+    assert np.all(np.diff(path[:20]) > 0)
+    np.testing.assert_allclose(path[-1], 1, atol=1e-3)
+
+
 def test_orthogonalised_matrix_keeps_singular_vectors_and_evens_out_values() -> None:
     x = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
     left, _, right = np.linalg.svd(x, full_matrices=False)

@@ -6,12 +6,18 @@ import numpy as np
 import optax
 import pytest
 
-from nnlab.optim.adam_variants import adan
+from nnlab.optim.adam_variants import acprop, adan
+from nnlab.optim.adaptive import rmsprop
 from nnlab.optim.averaging import asgd
 from nnlab.optim.dual import ftrl
+from nnlab.optim.layerwise import lars
+from nnlab.optim.parameter_free import cocob
+from nnlab.optim.polyak import momo, momo_adam
 from nnlab.optim.private import noisy_sgd
+from nnlab.optim.sgd import sgd
 from nnlab.optim.shampoo import shampoo, soap
 from nnlab.optim.sign import rprop
+from nnlab.optim.wrappers import mechanize
 
 STEPS = 60
 KEY = jax.random.key(0)
@@ -175,3 +181,113 @@ def test_noise_has_the_announced_variance_and_the_same_draw_at_the_same_step() -
 def test_noiseless_noisy_sgd_is_sgd() -> None:
     plain = ours(optax.sgd(0.3))[0]
     np.testing.assert_allclose(ours(noisy_sgd(0.3, KEY, eta=0.0))[0], plain, rtol=1e-12)
+
+
+def steps(tx, gs, w):
+    """The updates for given gradients at weights that move, in float64, and the last state."""
+    with jax.enable_x64(True):
+        w = jnp.asarray(w, jnp.float64)
+        state, us = tx.init(w), []
+        for g in jnp.asarray(gs, jnp.float64):
+            u, state = tx.update(g, state, w)
+            w = w + u
+            us.append(np.asarray(u))
+        return np.stack(us), state
+
+
+def test_acprop_follows_zhuang_and_others() -> None:
+    """Algorithm 2, its first step g alone; of g = 1, 1 the second is 1 / (1 - m) = 1 / 0.9."""
+    b1, b2, lr = 0.9, 0.999, 0.05
+    w, m, v, path = START.copy(), np.zeros_like(START), np.zeros_like(START), []
+    for t in range(STEPS):
+        g = slope(w)
+        w = w - lr * g / (np.sqrt(v / (1 - b2**t)) if t else 1.0)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * (g - m) ** 2
+        path.append(w)
+    np.testing.assert_allclose(ours(acprop(lr, b1, b2, 0.0, 0.0))[0], path, rtol=1e-9)
+    us, _ = steps(acprop(1.0, b1, b2, 0.0, 0.0), np.ones((2, 1)), [0.0])
+    np.testing.assert_allclose(us[:, 0], [-1, -1 / 0.9], rtol=1e-12)
+
+
+def test_lars_follows_you_gitman_and_ginsburg() -> None:
+    lr, momentum, trust, decay = 0.5, 0.9, 0.02, 0.1
+    w, v, path = START.copy(), np.zeros_like(START), []
+    for _ in range(STEPS):
+        g, size = slope(w), np.linalg.norm(w)
+        local = trust * size / (np.linalg.norm(g) + decay * size)
+        v = momentum * v + lr * local * (g + decay * w)
+        w = w - v
+        path.append(w)
+    np.testing.assert_allclose(ours(lars(lr, momentum, trust, 0.0, decay))[0], path, rtol=1e-9)
+
+
+def test_lars_masks_take_the_decay_or_the_scale_off_an_array() -> None:
+    """With w = (3, 4), g = (0, 5): 5 / (5 + 5) of g + w; without decay 5 / 5 of g."""
+    names = "both", "undecayed", "unscaled"
+    w, g = ({name: jnp.asarray(x) for name in names} for x in ([3.0, 4.0], [0.0, 5.0]))
+    masks = ({name: name != without for name in names} for without in names[1:])
+    tx = lars(1.0, 0.0, 1.0, 0.0, 1.0, False, *masks)
+    u, _ = tx.update(g, tx.init(w), w)
+    np.testing.assert_allclose(u["both"], [-1.5, -4.5])
+    np.testing.assert_allclose(u["undecayed"], [0.0, -5.0])
+    np.testing.assert_allclose(u["unscaled"], [-3.0, -9.0])
+
+
+def test_momo_with_decay_steps_to_the_minimum_of_its_regularised_model() -> None:
+    """(w - 3)^2 / 2 + w^2 / 2 from w = 1 is least at 1.5: tau = 1, w = (1 + 2) / (1 + 1)."""
+    w, g = jnp.asarray([1.0]), jnp.asarray([-2.0])
+    tx = momo(1.0, weight_decay=1.0)
+    u, _ = tx.update(g, tx.init(w), w, value=jnp.float32(2.0))
+    np.testing.assert_allclose(w + u, [1.5], rtol=1e-6)
+
+
+def test_momo_adam_with_decay_divides_the_step_too() -> None:
+    """The same from w = 2, a first step of the rate 0.5 against the sign: (2 + 0.5) / (1 + 0.5)."""
+    w, g = jnp.asarray([2.0]), jnp.asarray([-1.0])
+    tx = momo_adam(0.5, weight_decay=1.0)
+    u, _ = tx.update(g, tx.init(w), w, value=jnp.float32(0.5))
+    np.testing.assert_allclose(w + u, [2.5 / 1.5], rtol=1e-5)
+
+
+def test_cocobs_rate_multiplies_its_step() -> None:
+    """After g = 1, L = S = 1 and R = 0 make a stake of 1 / max(1 + 1, 100); no rate, no step."""
+    us, _ = steps(cocob(0.5), [[1.0]], [3.0])
+    np.testing.assert_allclose(us, [[-0.005]], rtol=1e-12)
+    us, _ = steps(cocob(lambda t: jnp.where(t < 1, 1.0, 0.0)), [[1.0], [2.0]], [3.0])
+    np.testing.assert_allclose(us, [[-0.01], [0.0]], rtol=1e-12)
+
+
+def test_centred_rmsprop_begins_as_if_it_were_not() -> None:
+    """g = 3, 1 with decay 1/2: first 3 / sqrt(9), then 1 / sqrt(11/3 - (5/3)^2) = 3 / sqrt(8)."""
+    tx = rmsprop(1.0, 0.5, 0.0, centered=True, bias_correction=True)
+    us, _ = steps(tx, [[3.0], [1.0]], [0.0])
+    np.testing.assert_allclose(us[:, 0], [-1, -3 / np.sqrt(8)], rtol=1e-12)
+
+
+def test_mechanics_bettors_that_lost_all_begin_again_at_nothing() -> None:
+    """Cutkosky and others' algorithm 1 around sgd(1), with optax's clip by the m of before."""
+    decays, start, weight_decay, eps = 3, 1e-2, 0.01, 1e-8
+    turning = np.where(np.arange(STEPS) % 20 < 10, 1, -1)[:, None]
+    gs = turning + np.random.default_rng(1).normal(size=(STEPS, 2))
+    b = 1 - 0.1 ** np.arange(1, decays + 1)
+    r, m, v, s = (np.full(decays, x) for x in (0.0, 0.0, 0.0, start))
+    first = w = np.array([1.0, -2.0])
+    path, lowest = [], 0.0
+    for g in gs:
+        total = s.sum()
+        delta = (w - first) / (total + eps)
+        pull = weight_decay * total * np.linalg.norm(g) / (np.linalg.norm(w) + eps) * w
+        c = (g + pull) @ delta
+        lost = b * r - s * np.clip(c, -m, m)
+        lowest = min(lowest, lost.min())
+        r, m = np.maximum(lost, 0), np.maximum(b * m, np.abs(c) + eps)
+        v = b**2 * v + c**2
+        s = (start / decays * m + r) / (np.sqrt(v) + eps)
+        w = first + s.sum() * (delta - g)
+        path.append(w)
+    assert lowest < -1e-3, "some bettor should have lost more than it had"
+    tx = mechanize(sgd(1.0), weight_decay, eps, start, decays)
+    us, state = steps(tx, gs, first)
+    np.testing.assert_allclose(first + np.cumsum(us, 0), path, rtol=1e-8)
+    np.testing.assert_allclose(state.memory.r, r, rtol=1e-8)

@@ -92,8 +92,8 @@ def test_the_rows_compare_with_nothing_but_those() -> None:
     known = {getattr(optax, name) for name in ALIASES} | {getattr(contrib, n) for n in CONTRIB}
     own = {case.reference for case in compared.values() if case.reference not in known}
     assert {make.__name__ for make in own} == {
-        "dadapt_adamw", "dog", "dowg", "first_optimistic_adam", "prodigy", "prompt_rprop",
-        "quiet_sgd",
+        "asynchronous_belief", "dadapt_adamw", "dog", "dowg", "first_optimistic_adam", "momo",
+        "momo_adam", "prodigy", "prompt_rprop", "quiet_sgd",
     }  # fmt: skip
 
 

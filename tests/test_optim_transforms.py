@@ -15,6 +15,7 @@ from nnlab.optim.schedule_free import average, schedule_free, schedule_free_sgd
 from nnlab.optim.sgd import momentum, sgd
 from nnlab.parity.compare import lenient, quick
 from nnlab.parity.problems import PROBLEMS
+from nnlab.trees import flatten, unflatten
 
 KEY = jax.random.key(0)
 PROBLEM = PROBLEMS["network"]
@@ -285,3 +286,58 @@ def test_a_plateau_without_patience_is_every_loss_that_is_no_progress():
         update, state = tx.update(jnp.ones(2), state, jnp.ones(2), value=jnp.asarray(loss))
         scales.append(float(update[0]))
     assert scales == [1, 1, 0.5, 0.5, 0.25]
+
+
+PENALTIES = {
+    "l2": (transforms.l2(0.3), lambda w: 0.15 * jnp.sum(w**2)),
+    "l1": (transforms.l1(0.3), lambda w: 0.3 * jnp.sum(jnp.abs(w))),
+    "elastic_net": (
+        transforms.elastic_net(0.2, 0.6),
+        lambda w: jnp.sum(0.2 * jnp.abs(w) + 0.3 * w**2),
+    ),
+}
+
+
+@pytest.mark.parametrize("flat", [False, True], ids=["tree", "vector"])
+@pytest.mark.parametrize(("pull", "penalty"), PENALTIES.values(), ids=PENALTIES)
+def test_a_penalised_optimizer_is_told_of_the_loss_and_the_penalty(pull, penalty, flat) -> None:
+    def loss(w):
+        return sum(jnp.sum((x - 1) ** 2) for x in (w["w"], w["b"]))
+
+    told = {}
+    spy = optax.GradientTransformationExtraArgs(
+        lambda w: (), lambda g, s, w, **extra: (g, told.update(extra, g=g) or s)
+    )
+    show, read = (flatten, unflatten) if flat else (lambda x: x, lambda x: x)
+    w = {"w": jnp.asarray([[1.0, -2.0], [0.5, 3.0]]), "b": jnp.asarray([4.0])}
+    value, g = jax.value_and_grad(loss)(w)
+    known = {"value": value, "grad": show(g), "value_fn": lambda w: loss(read(w))}
+    known |= {"obj_fn": known["value_fn"], "grad_fn": jax.grad(known["value_fn"])}
+    tx = transforms.penalised(spy, pull)
+    tx.update(show(g), tx.init(show(w)), show(w), **known)
+
+    def close(found, expected) -> None:
+        for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+
+    whole = jax.value_and_grad(lambda w: loss(w) + penalty(w["w"]))
+    close((told["value"], told["grad"], told["g"]), (whole(w)[0], *[show(whole(w)[1])] * 2))
+    there = jax.tree.map(lambda x: -2 * x, w)
+    for name in ("value_fn", "obj_fn"):
+        value, g = jax.value_and_grad(told[name])(show(there))
+        close((value, g), (whole(there)[0], show(whole(there)[1])))
+    close(told["grad_fn"](show(there)), show(whole(there)[1]))
+
+
+def test_a_penalty_that_changes_in_time_is_told_as_it_is_now() -> None:
+    """0.1 (3^2 / 2) and then 0.2 (3^2 / 2), beside a loss of 1."""
+    told = []
+    spy = optax.GradientTransformationExtraArgs(
+        lambda w: (), lambda g, s, w, value: (g, told.append(value) or s)
+    )
+    tx = transforms.penalised(spy, transforms.l2(lambda t: jnp.where(t == 0, 0.1, 0.2), mask=None))
+    w = jnp.asarray([3.0])
+    state = tx.init(w)
+    for _ in range(2):
+        _, state = tx.update(w, state, w, value=jnp.float32(1.0))
+    np.testing.assert_allclose(told, [1.45, 1.9], rtol=1e-6)

@@ -7,6 +7,7 @@ import pytest
 from engine import blobs, train_plainly
 
 import nnlab
+from nnlab.errors import UsageError
 from nnlab.nn.losses import LOSSES
 from nnlab.optim import OPTIMIZERS, schedules
 from nnlab.optim.around import TRANSFORMS
@@ -56,6 +57,7 @@ SWEPT = {
     "warmup_constant": lambda n: schedules.warmup_constant(1.0, warmup=n),
     "warmup_cosine:0.5": lambda n: schedules.warmup_cosine(1.0, 3 * n, warmup=n / 2),
     "warmup_exponential": lambda n: schedules.warmup_exponential(1.0, 3 * n, warmup=n),
+    "warmup_stable_decay:1:0.5": lambda n: schedules.warmup_stable_decay(1.0, 3 * n, n, 0.5),
 }
 
 
@@ -120,7 +122,7 @@ def test_every_transform_mixed_with_all_others_does_what_it_does_alone() -> None
     for name, one, other in zip(names, mixed, separate, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-4, err_msg=name)
     different = {tuple(np.round(one, 5)) for one in mixed}
-    same_here = {"none", "zero_nans", "apply_if_finite", "reduce_on_plateau"}
+    same_here = {"none", "zero_nans", "apply_if_finite", "reduce_on_plateau", "cautious"}
     assert len(different) == len(names) - len(same_here) + 1
 
 
@@ -226,3 +228,29 @@ def test_initializers_that_look_at_the_data_are_inits_like_others() -> None:
             np.testing.assert_allclose(z.std(), 1, rtol=0.02)
         if kind == "rbm":
             assert np.abs(params.layers[0].w).std() < 0.5
+
+
+def test_weight_decay_is_part_of_what_a_line_search_and_polyaks_rate_see() -> None:
+    """(w - 1)^2 / 2 + w^2 / 2 is least at 1/2, where it is 1/4 and the loss alone 1/8."""
+    parabola = nnlab.models.from_loss(
+        lambda w, _: jnp.sum((w - 1) ** 2) / 2, np.full((1, 1), 3.0), {"place": jnp.sum}
+    )
+    names = ["lbfgs", "polyak_sgd(lower_bound=0.25)"]
+    knobs = {"learning_rate": 1.0, "epochs": 15, "batch_size": 1}
+    for axes, more in (
+        ({"optimizer": names}, {"weight_decay": 1.0}),
+        ({"optimizer": names, "transform": ["l2(1)"]}, {}),
+    ):
+        found = nnlab.Sweep(parabola, axes=axes, **knobs, **more).run(progress=False)
+        np.testing.assert_allclose(found["place"].values[..., -1], 0.5, atol=1e-3)
+        np.testing.assert_allclose(found["train_loss"].values[..., -1], 0.125, atol=1e-3)
+
+
+def test_a_schedule_leaves_rprop_alone_which_reads_its_rate_once() -> None:
+    axes = {"optimizer": ["sgd", "rprop"], "schedule": ["constant", "warmup_constant(2)"]}
+    sgd, rprop = histories(axes, learning_rate=0.01)[:, :, 0]
+    np.testing.assert_array_equal(rprop[0], rprop[1])
+    assert rprop[0, -1] < rprop[0, 0] - 0.01
+    assert np.abs(sgd[0] - sgd[1]).max() > 1e-4
+    with pytest.raises(UsageError, match="schedule changes nothing"):
+        sweep({"optimizer": ["rprop"], "schedule": ["constant", "linear"]}).groups()

@@ -29,10 +29,11 @@ def absolute_error(prediction: Outputs, target: Outputs) -> Scalar:
 
 def huber(prediction: Outputs, target: Outputs, delta: Number = 1.0) -> Scalar:
     """Mean of e^2 / 2 for |e| <= delta, delta (|e| - delta / 2) beyond.  Source: Huber (1964)."""
-    e = jnp.abs(prediction - target)
-    inner = jnp.minimum(e, delta)
-    slope = jnp.where(e > delta, delta, 0)  # where an infinite delta is no NaN
-    return jnp.mean(jnp.square(inner) / 2 + slope * (e - inner))
+    e = prediction - target
+    beyond = jnp.abs(e) > delta
+    near = jnp.where(beyond, 0, e)
+    slope = jnp.where(beyond, delta, 0)  # where an infinite delta is no NaN
+    return jnp.mean(jnp.square(near) / 2 + slope * (jnp.abs(e) - slope / 2))
 
 
 def log_cosh(prediction: Outputs, target: Outputs) -> Scalar:

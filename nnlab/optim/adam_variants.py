@@ -95,13 +95,14 @@ def acprop(
 ) -> Any:
     """ACProp divides the gradient by the surprise of the steps before it: centred and asynchronous.
 
-    u = g / (sqrt(v_hat) + eps) with the old v (1 at the first step), and v <- beta2 v + (1 - beta2)
-    (g - old m)^2 + eps_root.  Source: Zhuang et al., NeurIPS (2021), algorithm 1.
+    u = g / (sqrt(v_hat) + eps) with the old v (1 at the first step), then v <- beta2 v + (1 -
+    beta2) (g - m)^2 + eps_root with the new m, in optax 0.2.8 the old one.
+    Source: Zhuang et al., NeurIPS (2021), algorithm 2.
     """
 
     def step(g, s, h):
         m = h.beta1 * s.m + (1 - h.beta1) * g
-        v = h.beta2 * s.v + (1 - h.beta2) * (g - s.m) ** 2 + h.eps_root
+        v = h.beta2 * s.v + (1 - h.beta2) * (g - m) ** 2 + h.eps_root
         age = jnp.maximum(h.t - 1, 1)
         v_hat = jnp.where(h.t == 1, 1, corrected(s.v, h.beta2, age))
         return g / (jnp.sqrt(v_hat) + h.eps), Moments(m, v)

@@ -83,7 +83,9 @@ def root_mean_square(
         if centered is None:
             return over_root(g, v * correct, h.eps, h.eps_in_root), Squares(v)
         m = h.decay * s.m + (1 - h.decay) * g
-        spread = jnp.maximum(v * correct - jnp.where(h.centered, (m * correct) ** 2, 0), 0)
+        alone = jnp.logical_and(h.bias_correction, h.t == 1)  # one gradient has no spread
+        centre = jnp.where(jnp.logical_and(h.centered, ~alone), m * correct, 0)
+        spread = jnp.maximum(v * correct - centre**2, 0)
         return over_root(g, spread, h.eps, h.eps_in_root), CentredSquares(v, m)
 
     return each(
@@ -115,7 +117,9 @@ def rmsprop(
     v <- decay v + (1 - decay) g^2, step learning_rate g / (sqrt(v) + eps).
     centered takes off the square of the running mean of g (a variance), bias_correction divides
     both running means by 1 - decay^t, momentum adds a heavy ball on the finished steps; None
-    leaves its memory out.  eps is outside the root as in torch; inside in optax (eps_in_root).
+    leaves its memory out.  With both of the first two, step one is not centred: one gradient has no
+    spread, by which optax divides.  eps is outside the root as in torch; inside in optax
+    (eps_in_root).
     Source: Tieleman and Hinton, lecture 6.5 (2012); centred: Graves, arXiv:1308.0850 (2013), eq.
     38-45.
     """

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from nnlab.optim.cautious import cautious
 from nnlab.optim.clipping import (
     centralize,
     clip_adaptive,
@@ -27,6 +28,7 @@ from nnlab.optim.transforms import (
     l1,
     l2,
     max_norm,
+    penalised,
 )
 from nnlab.optim.wrappers import (
     accumulate,
@@ -46,18 +48,23 @@ def none(optimizer: Any) -> Any:
 
 def before(make: Callable[..., Any]) -> Callable[..., Any]:
     """The optimizer gets what `make` leaves of the gradient."""
-    return _joined(make, lambda optimizer, part: (part, optimizer))
+    return _joined(make, lambda optimizer, part: chain(part, optimizer))
 
 
 def after(make: Callable[..., Any]) -> Callable[..., Any]:
     """`make` gets the optimizer's step."""
-    return _joined(make, lambda optimizer, part: (optimizer, part))
+    return _joined(make, chain)
 
 
-def _joined(make: Callable[..., Any], order: Callable[[Any, Any], tuple]) -> Callable[..., Any]:
+def penalty(make: Callable[..., Any]) -> Callable[..., Any]:
+    """The optimizer minimises the loss plus a penalty, whose gradient `make` adds."""
+    return _joined(make, penalised)
+
+
+def _joined(make: Callable[..., Any], join: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     @wraps(make)
     def around(optimizer: Any, *args: Any, **numbers: Any) -> Any:
-        return chain(*order(optimizer, make(*args, **numbers)))
+        return join(optimizer, make(*args, **numbers))
 
     own = inspect.signature(make)
     first = inspect.Parameter("optimizer", inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -89,15 +96,16 @@ TRANSFORMS: dict[str, Callable[..., Any]] = {
     "schedule_free": schedule_free_average,
     **{
         f.__name__: f
-        for f in (accumulate, apply_if_finite, lookahead, mechanize)
+        for f in (accumulate, apply_if_finite, cautious, lookahead, mechanize)
     },
     **{
         f.__name__: before(f)
         for f in (
             add_noise, centralize, clip_adaptive, clip_block_rms, clip_norm, clip_values,
-            elastic_net, l1, l2, zero_nans,
+            zero_nans,
         )
     },
+    **{f.__name__: penalty(f) for f in (elastic_net, l1, l2)},
     **{
         f.__name__: after(f)
         for f in (
@@ -109,6 +117,7 @@ TRANSFORMS: dict[str, Callable[..., Any]] = {
 TRANSFORMS_SEE: dict[Callable[..., Any], Sees] = dict.fromkeys(
     TRANSFORMS.values(), Sees.NUMBERS
 ) | {
+    cautious: Sees.ARRAYS,
     TRANSFORMS["clip_block_rms"]: Sees.ARRAYS,
     **{TRANSFORMS[f.__name__]: Sees.AXES for f in (add_noise, centralize, clip_adaptive, max_norm)},
 }

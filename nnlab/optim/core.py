@@ -198,14 +198,20 @@ def add_weights(weight_decay: Rate | None, mask: Mask = None) -> Any:
     return plus if mask is None else only(plus, mask)
 
 
+def chosen(mask: Mask, tree: PyTree[Any]) -> PyTree[Any]:
+    """What a mask says of each array of a tree."""
+    flags = mask(tree) if callable(mask) else mask
+    return jax.tree.broadcast(True if flags is None else flags, tree)
+
+
 def only(inner: Any, mask: Mask) -> Any:
     """The transformation where the mask says True and nothing elsewhere; the mask may be traced."""
     full = optax.with_extra_args_support(inner)
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        chosen = mask(updates if params is None else params) if callable(mask) else mask
+        flags = chosen(mask, updates if params is None else params)
         u, state = full.update(updates, state, params, **extra)
-        return jax.tree.map(jnp.where, jax.tree.broadcast(chosen, u), u, updates), state
+        return jax.tree.map(jnp.where, flags, u, updates), state
 
     return optax.GradientTransformationExtraArgs(inner.init, update)
 

@@ -4,8 +4,19 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from nnlab import trees
 from nnlab.optim.adam import adam_direction
-from nnlab.optim.core import Mask, Rate, add_weights, chain, descend, each, forgetful, only
+from nnlab.optim.core import (
+    Mask,
+    Rate,
+    add_weights,
+    chain,
+    chosen,
+    descend,
+    each,
+    forgetful,
+    whole,
+)
 from nnlab.optim.sgd import heavy_ball
 from nnlab.types import Array, Flag, Scalar
 
@@ -14,8 +25,8 @@ def _norm(x: Array) -> Scalar:
     return jnp.sqrt(jnp.sum(x**2))
 
 
-def trust_ratio(trust: Rate = 1.0, eps: Rate = 0.0, min_norm: Rate = 0.0) -> Any:
-    """Scales each array's update u by trust |w| / (|u| + eps), or by 1 where a norm is 0.
+def trust_ratio(min_norm: Rate = 0.0) -> Any:
+    """Scales each array's update u by |w| / |u|, or by 1 where a norm is 0.
 
     Norms below min_norm count as min_norm.
     """
@@ -23,10 +34,9 @@ def trust_ratio(trust: Rate = 1.0, eps: Rate = 0.0, min_norm: Rate = 0.0) -> Any
     def step(u, s, h):
         weights, length = jnp.maximum(_norm(h.w), h.min_norm), jnp.maximum(_norm(u), h.min_norm)
         known = (weights > 0) & (length > 0)
-        ratio = h.trust * weights / jnp.where(known, length + h.eps, 1)
-        return jnp.where(known, ratio, 1) * u, s
+        return jnp.where(known, weights / jnp.where(known, length, 1), 1) * u, s
 
-    return each(forgetful, step, trust=trust, eps=eps, min_norm=min_norm)
+    return each(forgetful, step, min_norm=min_norm)
 
 
 def lamb(
@@ -57,17 +67,26 @@ def lars(
     mask: Mask = None,
     trust_mask: Mask = None,
 ) -> Any:
-    """LARS scales each array's decayed gradient d by trust |w| / |d|, then adds momentum.
+    """LARS gives each array a rate of its own for its decayed gradient, then adds momentum.
 
+    The step g + p, p = weight_decay w, is scaled by trust |w| / (|g| + |p| + eps), or by 1 where w
+    or the step is 0; optax divides by |g + p|.
     Source: You, Gitman and Ginsburg, arXiv:1708.03888 (2017), algorithm 1.
     """
-    scaled = trust_ratio(trust, eps)
-    return chain(
-        add_weights(weight_decay, mask),
-        scaled if trust_mask is None else only(scaled, trust_mask),
-        descend(learning_rate),
-        heavy_ball(momentum, nesterov),
-    )
+
+    def step(g, s, h):
+        def scaled(g, w, decays, trusts):
+            p = jnp.where(decays, h.weight_decay, 0) * w
+            weights, length = _norm(w), _norm(g) + _norm(p)
+            known = trusts & (weights > 0) & (length > 0)
+            ratio = h.trust * weights / jnp.where(known, length + h.eps, 1)
+            return jnp.where(known, ratio, 1) * (g + p)
+
+        return trees.map(scaled, g, h.w, chosen(mask, h.w), chosen(trust_mask, h.w)), s
+
+    decay = 0.0 if weight_decay is None else weight_decay
+    rule = whole(forgetful, step, trust=trust, eps=eps, weight_decay=decay)
+    return chain(rule, descend(learning_rate), heavy_ball(momentum, nesterov))
 
 
 def fromage(learning_rate: Rate, min_norm: Rate = 1e-6) -> Any:

@@ -11,15 +11,19 @@ from nnlab.optim.core import Rate, Steps, whole, whole_steps
 from nnlab.optim.line_search import zoom
 from nnlab.types import Array, Flag, Params, Scalar
 
+LEAST = 1e-10
+"""The least inverse curvature <s, y> / <y, y> of a pair that is kept."""
+
 
 class Pairs(NamedTuple):
-    """The last weights and gradient; past changes s, y of both, oldest first, and 1 / <s, y>."""
+    """The last weights and gradient; past changes s, y of both, oldest first; 1 / <s, y>; H_0."""
 
     w: Params
     g: Params
     s: Params
     y: Params
     rho: Array
+    scale: Scalar
 
 
 def lbfgs(
@@ -32,7 +36,8 @@ def lbfgs(
     """L-BFGS builds an inverse Hessian from the last `memory` steps and searches along its line.
 
     d = -learning_rate H g by the two-loop recursion, H_0 = <s, y> / <y, y> (min(1, 1 / |g|) at the
-    first step; 1 without scale_start); the zoom line search then multiplies d.  Needs value=loss,
+    first step; 1 without scale_start); the zoom line search then multiplies d.  A pair that would
+    make H indefinite, <s, y> <= 0, is left out, as in torch; optax keeps it.  Needs value=loss,
     grad=gradient and value_fn=(weights -> loss) in update, unless line_search is False.
     Source: Liu and Nocedal, Math. Programming 45 (1989); Nocedal and Wright (2006), algorithm 7.4.
     """
@@ -42,30 +47,29 @@ def lbfgs(
     def begin(w):
         zero = trees.zeros_like(w)
         past = trees.map(lambda x: jnp.zeros((memory, *x.shape), x.dtype), w)
-        return Pairs(w=zero, g=zero, s=past, y=past, rho=jnp.zeros(memory, trees.norm(w).dtype))
+        none = jnp.zeros(memory, trees.norm(w).dtype)
+        return Pairs(w=zero, g=zero, s=past, y=past, rho=none, scale=jnp.ones_like(none[0]))
 
     def step(g, past, h):
-        seen = jnp.where(h.t > 1, 1, 0).astype(past.rho.dtype)
-        s = trees.map(lambda new, old: seen * (new - old), h.w, past.w)
-        y = trees.map(lambda new, old: seen * (new - old), g, past.g)
+        s, y = trees.map(jnp.subtract, h.w, past.w), trees.map(jnp.subtract, g, past.g)
         sy, yy = trees.dot(s, y), trees.dot(y, y)
-        rho = jnp.where(sy == 0, 0, 1 / jnp.where(sy == 0, 1, sy))
-        now = Pairs(h.w, g, _push(past.s, s), _push(past.y, y), _push(past.rho, rho))
-        quotient = jnp.where(yy > 0, sy / jnp.where(yy > 0, yy, 1), 1)
-        first = jnp.minimum(1, 1 / trees.norm(g))
-        scale = jnp.where(h.scale_start, jnp.where(h.t > 1, quotient, first), 1)
-        d = trees.map(lambda x: -h.learning_rate * x, _inverse_hessian(now, scale, g))
+        good = (h.t > 1) & (yy > 0) & (sy > LEAST * yy)
+        sy, yy = jnp.where(good, sy, 1), jnp.where(good, yy, 1)
+
+        def push(past, new):
+            return jnp.where(good, jnp.concatenate([past[1:], new[None]]), past)
+
+        rows = trees.map(push, (past.s, past.y, past.rho), (s, y, 1 / sy))
+        kept = jnp.where(h.t > 1, past.scale, jnp.minimum(1, 1 / trees.norm(g)))
+        now = Pairs(h.w, g, *rows, scale=jnp.where(good, sy / yy, kept))
+        start = jnp.where(h.scale_start, now.scale, 1)
+        d = trees.map(lambda x: -h.learning_rate * x, _inverse_hessian(now, start, g))
         if not line_search:
             return d, now
         a = zoom(h.value_fn, h.w, d, h.value, g, whole_steps(tries))
         return trees.map(lambda x: a * x, d), now
 
     return whole(begin, step, counts=True, learning_rate=learning_rate, scale_start=scale_start)
-
-
-def _push(past: Params, new: Params) -> Params:
-    """The memory with its oldest entry dropped and the newest appended."""
-    return trees.map(lambda old, x: jnp.concatenate([old[1:], x[None]]), past, new)
 
 
 def _inverse_hessian(past: Pairs, scale: Scalar, g: Params) -> Params:

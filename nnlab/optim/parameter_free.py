@@ -250,8 +250,9 @@ def cocob(
 ) -> Any:
     """COCOB bets on coins: each weight wagers a share of what its past gradients have won.
 
-    With c = learning_rate g: w = w_0 - sum(c) (L + R) / (L max(S + L, alpha L)), where L is the
-    largest |c|, S the sum of |c| and R the reward max(R - c (w - w_0), 0).
+    w <- w + learning_rate (w_0 - sum(g) (L + R) / (L max(S + L, alpha L)) - w), where L is the
+    largest |g|, S the sum of |g| and R the reward max(R - g (w - w_0), 0).  The paper's rate is 1;
+    optax multiplies g by it, and it cancels.
     Source: Orabona and Tommasi, NeurIPS (2017), algorithm 2.
     """
 
@@ -260,13 +261,13 @@ def cocob(
         return Bets(start=w, total=zero, top=top, sizes=zero, reward=zero)
 
     def step(g, s, h):
-        c = h.learning_rate * g
-        top = jnp.maximum(s.top, jnp.abs(c))
-        sizes = s.sizes + jnp.abs(c)
-        reward = jnp.maximum(s.reward - c * (h.w - s.start), 0)
-        total = s.total - c
+        top = jnp.maximum(s.top, jnp.abs(g))
+        sizes = s.sizes + jnp.abs(g)
+        reward = jnp.maximum(s.reward - g * (h.w - s.start), 0)
+        total = s.total - g
         stake = total / (top * jnp.maximum(sizes + top, h.alpha * top)) * (top + reward)
-        return s.start + stake - h.w, Bets(s.start, total, top, sizes, reward)
+        u = h.learning_rate * (s.start + stake - h.w)
+        return u, Bets(s.start, total, top, sizes, reward)
 
     rule = each(begin, step, learning_rate=learning_rate, alpha=alpha, eps=eps)
     return chain(add_weights(weight_decay, mask), rule)

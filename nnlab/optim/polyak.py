@@ -84,8 +84,9 @@ def _reach(h: Any, s: Any, f: Array, c: Array, inner: Array, square: Array, age:
 
 
 def _step(h: Any, tau: Array, direction: Params) -> Params:
-    shrink = h.learning_rate * h.weight_decay / (1 + h.learning_rate * h.weight_decay)
-    return trees.map(lambda d, w: -shrink * w - tau * d, direction, h.w)
+    """The step to (w - tau d) / (1 + learning_rate weight_decay)."""
+    decay = h.learning_rate * h.weight_decay
+    return trees.map(lambda d, w: -(decay * w + tau * d) / (1 + decay), direction, h.w)
 
 
 def momo(
@@ -97,8 +98,9 @@ def momo(
 ) -> Any:
     """MoMo is Polyak's rate for momentum: a running linear model of the loss, cut off at a bound.
 
-    tau = min(learning_rate, (f + <m, w> - c - bound)_+ / |m|^2), w <- w - tau m.  Needs value=loss
-    in update; adapt_bound also estimates the bound.
+    w <- (w - tau m) / k, k = 1 + learning_rate weight_decay (in optax w / k - tau m), with
+    tau = min(learning_rate, (k (f - c - bound) + <m, w>)_+ / |m|^2).  Needs value=loss in update;
+    adapt_bound also estimates the bound.
     Source: Schaipp et al., ICML (2024), algorithms 1, 3.
     """
 
@@ -137,7 +139,8 @@ def momo_adam(
 ) -> Any:
     """MoMo-Adam is MoMo in Adam's norm, |m|^2 = <m, m / (sqrt(v_hat) + eps)>.
 
-    Needs value=loss in update.  Source: Schaipp et al., ICML (2024), algorithm 2.
+    The decay is as in `momo`.  Needs value=loss in update.
+    Source: Schaipp et al., ICML (2024), algorithm 2.
     """
 
     def begin(w):

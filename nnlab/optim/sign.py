@@ -82,7 +82,8 @@ def rprop(
 ) -> Any:
     """Rprop gives each weight a step size that grows while its gradient keeps its sign.
 
-    After a change of sign the weight rests for one step.  learning_rate is the first step size.
+    After a change of sign the weight rests for one step.  learning_rate is the first step size, and
+    no schedule changes it.
     The step acts at once, as in the paper and torch; optax 0.2.8 applies the step of the call
     before.
     Source: Riedmiller and Braun (1993); Igel and Huesken (2000), iRprop-.

@@ -4,8 +4,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
-from nnlab.optim.core import Mask, Rate, add_weights, each, forgetful, only
+from nnlab import trees
+from nnlab.optim.core import Mask, Rate, add_weights, each, forgetful, only, whole
 from nnlab.trees import Flat
 from nnlab.types import Params, PyTree
 
@@ -44,6 +46,43 @@ def elastic_net(l1: Rate, l2: Rate, mask: Mask = matrices) -> Any:
         return g + h.l1 * jnp.sign(h.w) + h.l2 * h.w, s
 
     return _on(each(forgetful, step, l1=l1, l2=l2), mask)
+
+
+def penalised(optimizer: Any, pull: Any) -> Any:
+    """The optimizer on the loss plus the penalty P whose gradient `pull` adds: l2, l1, elastic_net.
+
+    What it is told of the loss (value, grad, value_fn, obj_fn, grad_fn) is told of the sum, so that
+    a line search and a rate read off the loss see the function whose gradient they follow.
+    P(w) = <grad P(w / 2), w>, as for every sum of |w_i| and w_i^2.
+    """
+    inner = optax.with_extra_args_support(optimizer)
+
+    def begin(w):
+        return pull.init(w), inner.init(w)
+
+    def step(g, s, h):
+        now, memory = s
+        changed, later = pull.update(g, now, h.w)
+
+        def penalty(w):
+            half = trees.map(lambda w: w / 2, w)
+            return trees.dot(pull.update(trees.zeros_like(w), now, half)[0], w)
+
+        def plus(loss):
+            return lambda w: loss(w) + penalty(w)
+
+        sums = {
+            "value": lambda _: h.value + penalty(h.w),
+            "grad": lambda _: changed,
+            "value_fn": plus,
+            "obj_fn": plus,
+            "grad_fn": lambda slope: lambda w, *rest: pull.update(slope(w, *rest), now, w)[0],
+        }
+        told = {k: sums[k](x) if k in sums else x for k, x in h.extra.items()}
+        u, memory = inner.update(changed, memory, h.w, **told)
+        return u, (later, memory)
+
+    return whole(begin, step)
 
 
 def decoupled_weight_decay(

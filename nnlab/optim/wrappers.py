@@ -38,9 +38,11 @@ def mechanize(
 
     w = w_0 + sum(s) (sum of its updates).
     Each of `decays` bettors, with memory 1 - 10^-k, bets on c = <g', (w_0 - w) / sum(s)>:
-    m <- max(b m, |c| + eps), v <- b^2 v + c^2, r <- b r + s clip(c, -m, m),
-    s = (initial_scale m / decays + max(r, 0)) / (sqrt(v) + eps);
-    g' = g + weight_decay sum(s) |g| / |w| w.  Source: Cutkosky, Defazio and Mehta, NeurIPS (2023).
+    r <- max(b r + s clip(c, -m, m), 0), m <- max(b m, |c| + eps), v <- b^2 v + c^2,
+    s = (initial_scale m / decays + r) / (sqrt(v) + eps);
+    g' = g + weight_decay sum(s) |g| / |w| w.  The clip, by the m of the step before, is
+    no part of the paper but of optax, where r may fall below 0 and is read as max(r, 0).
+    Source: Cutkosky, Defazio and Mehta, NeurIPS (2023), algorithm 1.
     """
     inner = optax.with_extra_args_support(optimizer)
 
@@ -57,10 +59,10 @@ def mechanize(
         path = trees.map(lambda a, w: (a - w) / (total + h.eps), s.start, h.w)
         c = trees.dot(pulled, path)
         b = jnp.asarray([1 - 0.1**k for k in range(1, decays + 1)], c.dtype)
-        r = b * s.r + jnp.clip(c, -s.m, s.m) * s.s
+        r = jnp.maximum(b * s.r + jnp.clip(c, -s.m, s.m) * s.s, 0)
         m = jnp.maximum(b * s.m, jnp.abs(c) + h.eps)
         v = b**2 * s.v + c**2
-        scale = (h.initial_scale / decays * m + jnp.maximum(r, 0)) / (jnp.sqrt(v) + h.eps)
+        scale = (h.initial_scale / decays * m + r) / (jnp.sqrt(v) + h.eps)
         far = jnp.sum(scale)
         out = trees.map(lambda a, p, u, w: a - far * (p - u) - w, s.start, path, u, h.w)
         return out, Wealth(base, s.start, r, m, v, scale)

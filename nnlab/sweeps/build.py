@@ -20,7 +20,7 @@ from nnlab.nn.metrics import METRICS, accuracy
 from nnlab.optim import OPTIMIZERS_SEE
 from nnlab.optim.around import TRANSFORMS_SEE
 from nnlab.optim.core import Sees
-from nnlab.optim.transforms import l2
+from nnlab.optim.transforms import l2, penalised
 from nnlab.sweeps.blame import blamed, came
 from nnlab.sweeps.choices import Choice, hyperparameters, is_length, parameters
 from nnlab.sweeps.recipe import CONSTANT, Branch, Pairs, Recipe
@@ -196,7 +196,7 @@ def build_rule(recipe: Recipe, schedules: Sequence[Branch], steps_per_epoch: int
             mine["learning_rate"] = factor * mine["learning_rate"]
         optimizer = make(**dict(static), **mine, **asked(make, {"key": key}))
         if "l2" in numbers:
-            optimizer = optax.chain(l2(numbers["l2"]), optimizer)
+            optimizer = penalised(optimizer, l2(numbers["l2"]))
         told = asked(around, {"key": key, "learning_rate": mine.get("learning_rate", 1.0)})
         return around(optimizer, **dict(fixed), **own(numbers, "transform"), **told)
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from nnlab.errors import UsageError, name_of
 from nnlab.models.model import OF_LOSS, Model, Settings, draws, reads
 from nnlab.optim import OPTIMIZERS
+from nnlab.optim.core import Constant
 from nnlab.optim.schedules import constant
 from nnlab.sweeps.axes import DEFAULTS, PROGRAM_KNOBS, structure
 from nnlab.sweeps.choices import (
@@ -79,7 +80,7 @@ def recipe(model: Model, knobs: Mapping[str, Any]) -> Recipe:
     if "loss" in chosen and "smoothing" in {p.name for p in parameters(chosen["loss"].function)}:
         for_task["label_smoothing"] = knobs["label_smoothing"]
     optimizer, for_rule = read_optimizer(knobs["optimizer"], knobs)
-    schedule, for_schedule = read_schedule(knobs["schedule"], for_rule, plan)
+    schedule, for_schedule = read_schedule(knobs["schedule"], knobs["optimizer"], plan)
     return Recipe(
         model=model,
         plan=plan,
@@ -144,14 +145,14 @@ def accepted(optimizer: Callable[..., Any], given: Pairs) -> None:
     check("optimizer", Choice(name_of(optimizer), optimizer, numbers=given))
 
 
-def read_schedule(
-    choice: Choice, for_rule: Mapping[str, Any], plan: Plan
-) -> tuple[Branch, dict[str, Any]]:
+def read_schedule(choice: Choice, optimizer: Choice, plan: Plan) -> tuple[Branch, dict[str, Any]]:
     """A schedule's branch and numbers, lengths in epochs.
 
-    It lasts the whole run unless it says otherwise. An optimizer without a learning rate has none.
+    It lasts the whole run unless it says otherwise. An optimizer without a learning rate, or that
+    reads it once, has none.
     """
-    if "learning_rate" not in for_rule:
+    rate = hyperparameters(optimizer.function, "optimizer").get("learning_rate")
+    if rate is None or rate.annotation == Constant:
         return CONSTANT, {}
     name = getattr(choice.function, "__name__", "")
     known = hyperparameters(choice.function, "schedule")

@@ -5,6 +5,7 @@ from typing import Any
 import optax
 from optax import contrib
 
+from nnlab import trees
 from nnlab.parity.case import Case, Span
 
 RATE = Span(0.1, 2.0)
@@ -57,6 +58,46 @@ def dowg(learning_rate: Any, initial_distance: Any, eps: Any, weight_decay: Any)
     return contrib.dowg(learning_rate, initial_distance**2, eps, weight_decay)
 
 
+def proximal(inner: Any, decay: Any) -> Any:
+    """MoMo in optax with the paper's decay: what it takes off, it takes off the step as well."""
+    share = decay / (1 + decay)
+
+    def update(updates: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
+        u, state = inner.update(updates, state, params, **more)
+        u = trees.map(lambda u, w: (u + share * w) / (1 + decay) - share * w, u, params)
+        return u, state
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+def momo(
+    learning_rate: Any,
+    beta: Any,
+    lower_bound: Any,
+    weight_decay: Any,
+    adapt_lower_bound: bool = False,
+) -> Any:
+    """The same with the decay of the paper."""
+    inner = contrib.momo(learning_rate, beta, lower_bound, weight_decay, adapt_lower_bound)
+    return proximal(inner, learning_rate * weight_decay)
+
+
+def momo_adam(
+    learning_rate: Any,
+    b1: Any,
+    b2: Any,
+    eps: Any,
+    lower_bound: Any,
+    weight_decay: Any,
+    adapt_lower_bound: bool = False,
+) -> Any:
+    """The same with the decay of the paper."""
+    inner = contrib.momo_adam(
+        learning_rate, b1, b2, eps, lower_bound, weight_decay, adapt_lower_bound
+    )
+    return proximal(inner, learning_rate * weight_decay)
+
+
 CASES = (
     Case(
         "dadapt_adamw",
@@ -89,7 +130,9 @@ CASES = (
     Case(
         "cocob",
         contrib.cocob,
-        spans={"learning_rate": RATE, "alpha": Span(10.0, 200.0), "weight_decay": DECAY},
+        spans={"alpha": Span(10.0, 200.0), "weight_decay": DECAY},
+        both={"learning_rate": 1.0},
+        reason="at the rate of 1, which cancels in optax",
     ),
     Case(
         "polyak_sgd",
@@ -107,17 +150,26 @@ CASES = (
         ours={"learning_rate": 1.0, "positive": True},
         theirs={"variant": "sps+"},
     ),
-    Case("momo", contrib.momo, spans={"learning_rate": CAP}),
     Case(
         "momo",
-        contrib.momo,
+        momo,
+        spans={"learning_rate": CAP},
+        reason="with the paper's decay, where optax does not divide the step",
+    ),
+    Case(
+        "momo",
+        momo,
         "adapted bound",
         names=MOMO,
         spans={"learning_rate": CAP},
         both={"adapt_bound": True},
     ),
-    Case("momo_adam", contrib.momo_adam),
-    Case("momo_adam", contrib.momo_adam, "adapted bound", names=MOMO, both={"adapt_bound": True}),
+    Case(
+        "momo_adam",
+        momo_adam,
+        reason="with the paper's decay, where optax does not divide the step",
+    ),
+    Case("momo_adam", momo_adam, "adapted bound", names=MOMO, both={"adapt_bound": True}),
     Case(
         "schedule_free_sgd",
         contrib.schedule_free_sgd,
