@@ -13,17 +13,20 @@ if TYPE_CHECKING:
     from nnlab.lanes.devices import prepare as use_all_cores
     from nnlab.report.figures import plot
     from nnlab.sweeps.axes import log_space
+    from nnlab.sweeps.confirm import confirm
     from nnlab.sweeps.ensembles import ensemble
     from nnlab.sweeps.join import join
     from nnlab.sweeps.results import Results
-    from nnlab.sweeps.search import Range, search
+    from nnlab.sweeps.search import search
+    from nnlab.sweeps.space import Range
     from nnlab.sweeps.sweep import Sweep, load
 
 PLACES = {
-    "Range": "sweeps.search",
+    "Range": "sweeps.space",
     "Results": "sweeps.results",
     "Sweep": "sweeps.sweep",
     "UsageError": "errors",
+    "confirm": "sweeps.confirm",
     "ensemble": "sweeps.ensembles",
     "join": "sweeps.join",
     "load": "sweeps.sweep",
@@ -39,6 +42,7 @@ __all__ = [
     "Results",
     "Sweep",
     "UsageError",
+    "confirm",
     "data",
     "ensemble",
     "join",

@@ -17,7 +17,7 @@ from nnlab.report import against, differences
 from nnlab.report.style import listed
 from nnlab.report.table import points
 from nnlab.studies import Verdict
-from nnlab.studies.confirm import confirm
+from nnlab.sweeps.confirm import confirm
 
 TOY = ["relu", "sigmoid"]
 CHOOSING = [0, 101, 102]

@@ -15,8 +15,8 @@ from nnlab.cli.script import conclude, run
 from nnlab.report import learning_curves
 from nnlab.report.table import configs, spoken
 from nnlab.studies import Verdict
-from nnlab.studies.confirm import along
 from nnlab.studies.derived import with_mean_over_epochs
+from nnlab.sweeps.confirm import along
 
 RATES = {"sgd": 0.01, "momentum": 0.01, "adagrad": 0.01, "adam": 0.001}
 STEPS, BATCH, IMAGES, HELD_OUT = 2000, 128, 12_800, 1000

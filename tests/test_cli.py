@@ -345,6 +345,7 @@ BAD_TOML = {
     "hidden = [10, 10]": ["hidden = [10, 10]", "one network of 2 layers is [[10, 10]]"],
     'out = "runs"': ["out says how to run", "--out"],
     "lanes = 3": ["--lanes"],
+    "confirm = 3": ["confirm says how to run", "--confirm"],
     "dry-run = true": ["--dry-run"],
     "hidden = -4": ["--hidden '-4'"],
     "hidden = [[4, -1]]": ["hidden needs a list of sizes of 1 or more"],

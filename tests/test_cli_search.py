@@ -13,7 +13,8 @@ from nnlab.cli.plan import make_search
 from nnlab.cli.search import show
 from nnlab.cli.words import span
 from nnlab.report.search import best_trials, trial_curves, trial_knobs
-from nnlab.sweeps.search import Range, Search, Trial
+from nnlab.sweeps.search import Search, Trial
+from nnlab.sweeps.space import Range
 
 SMALL = ["--hidden", "8", "--epochs", "2", "--limit", "200", "--final-seeds", "2", "--quiet"]
 
@@ -82,6 +83,16 @@ def test_a_search_prints_the_best_and_the_test_and_continues(nnlab_, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nnlab.sweeps.execute.train_group", None)
         assert nnlab_(*words) == (0, printed, "")
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_reasons_to_doubt_the_winner_are_said_wherever_it_is_kept(nnlab_, tmp_path, kept):
+    words = ["search", *SMALL, "--final-seeds", "1", "--learning-rate", "1e-3..1", "--trials", "2"]
+    words += ["--stages", "1", *(["--out", tmp_path / "found"] if kept else [])]
+    status, printed, _ = nnlab_(*words)
+    assert status == 0
+    after = printed.partition("test accuracy of the best: ")[2]
+    assert "warning: One seed only: nothing here has an interval" in after
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +198,10 @@ REFUSED = {
     "--learning-rate 0.1..1 --data mnits": ["unknown data set 'mnits'"],
     "--learning-rate 0.1..1 --data mnist --data-dir {tmp}": ["no mnist in {tmp}", "--data-dir"],
     "--learning-rate 0.1..1 --limit 9999": ["limit=9999"],
+    "--loss hinge --label-smoothing 0.01..0.3": ["label_smoothing changes nothing"],
+    "--loss hinge --label-smoothing 0.01..0.3 --learning-rate 1e-3..1": ["label_smoothing changes"],
+    "--hidden linear --dropout 0.5 --learning-rate 1e-3..1": ["dropout changes nothing"],
+    "--loss hinge,focal:3 --by val_loss": ["val_loss of different losses", "try val_accuracy"],
     "--learning-rate 0.1..1 --out {tmp}/file": ["cannot write results to"],
     "--bogus": ["No such option"],
 }

@@ -10,7 +10,8 @@ from scipy import stats
 import nnlab
 from nnlab.report.page import write
 from nnlab.report.search import trial_curves
-from nnlab.sweeps.search import Range, Search, Trial, draw, narrow, ranked
+from nnlab.sweeps.search import Search, Trial, ranked
+from nnlab.sweeps.space import Range, draw, narrow
 
 ENDS = st.tuples(st.floats(1e-6, 1e-2), st.floats(2e-2, 1e3))
 
@@ -137,6 +138,17 @@ def test_a_best_value_near_a_border_is_said() -> None:
     assert Search("val_accuracy", (space,), (), (best, middle), None).warnings() == []
     lost = best._replace(value=float("nan"))
     assert Search("val_accuracy", (space,), (), (best, lost), None).warnings() == []
+
+
+def test_little_is_no_border_where_a_range_begins_at_0() -> None:
+    for low, said in [(0, 0), (0.001, 1)]:
+        space = {"dropout": Range(low, 0.5, log=False)}
+        trials = tuple(Trial({"dropout": 0.002}, 0.9, 1, i) for i in range(3))
+        found = Search("val_accuracy", (space,), (), trials, None)
+        assert len(found.warnings()) == said
+        most = tuple(trial._replace(knobs={"dropout": 0.49}) for trial in trials)
+        (warning,) = Search("val_accuracy", (space,), (), most, None).warnings()
+        assert "near the high end" in warning
 
 
 def test_a_range_of_one_number_is_refused() -> None:
@@ -273,3 +285,50 @@ def test_each_trial_has_the_curve_of_its_own_weights() -> None:
     values = [float(trial.value) for trial in found.trials]
     assert len(set(values)) > 2
     np.testing.assert_allclose(ends, sorted(values), rtol=1e-6)
+
+
+@pytest.mark.parametrize("by", ["val_loss", "train_loss"])
+def test_losses_of_several_kinds_are_not_ranked_by_their_own_values(by) -> None:
+    ranges = {"loss": ["cross_entropy", "focal:3", "hinge"], "learning_rate": (1e-3, 1e-1)}
+    said = rf"{by} of different losses \(cross_entropy, focal:3, hinge\) .*try val_accuracy"
+    with pytest.raises(nnlab.UsageError, match=said) as caught:
+        nnlab.search(ranges, nnlab.models.mlp([8]), blobs(), by=by, batch_size=20)
+    assert "\n" not in str(caught.value)
+
+
+NEVER_READ = [
+    ("label_smoothing", {"label_smoothing": (0.01, 0.3), "learning_rate": (1e-3, 1)}, "hinge"),
+    ("label_smoothing", {"label_smoothing": (0.01, 0.3)}, "hinge"),
+    ("label_smoothing", {"loss": ["hinge", "squared_hinge"], "label_smoothing": [0.1, 0.2]}, None),
+    ("dropout", {"hidden": [()], "dropout": [0.1, 0.2]}, None),
+]
+
+
+@pytest.mark.parametrize(("name", "ranges", "loss"), NEVER_READ)
+def test_a_knob_that_no_config_reads_is_refused(name, ranges, loss) -> None:
+    said = f"^{name} changes nothing: .*; leave it out$"
+    for searched in (True, False):
+        fixed = {} if loss is None else {"loss": loss}
+        asked = dict(ranges)
+        if not searched:
+            low, *_ = asked.pop(name)
+            fixed[name], asked["learning_rate"] = low, (1e-3, 1.0)
+        with pytest.raises(nnlab.UsageError, match=said):
+            nnlab.search(asked, nnlab.models.mlp([8]), blobs(), trials=2, batch_size=20, **fixed)
+
+
+def test_weights_of_their_own_are_for_models_that_draw_them() -> None:
+    fixed = nnlab.models.from_loss(lambda w, _: (w**2).sum(), np.ones(2))
+    with pytest.raises(nnlab.UsageError, match="draw changes nothing"):
+        nnlab.search({"learning_rate": (1e-3, 1)}, fixed, trials=2, own_weights=True)
+
+
+def test_a_knob_counts_that_one_combination_of_choices_reads() -> None:
+    ranges = {"hidden": [(), (2,)], "optimizer": ["sgd", "adam"], "dropout": [0.1, 0.2]}
+    ranges |= {"beta1": [0.8, 0.9]}
+    found = nnlab.search(
+        ranges, nnlab.models.mlp(), blobs(), trials=9, stages=1, epochs=1, batch_size=20,
+        final_seeds=1, progress=False,
+    )  # fmt: skip
+    read = [frozenset(trial.knobs) & {"dropout", "beta1"} for trial in found.trials]
+    assert len(set(read)) > 1

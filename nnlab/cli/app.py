@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nnlab.cli import options as o
-from nnlab.cli.ending import STYLE, carry_out, kept
+from nnlab.cli.confirm import check, confirm
+from nnlab.cli.ending import STYLE, carry_out, kept, warn
 from nnlab.cli.parity import parity
 from nnlab.cli.search import search
 from nnlab.errors import unknown
@@ -61,6 +62,8 @@ def ablate(
     limit: o.Limit = None,
     metrics: o.Metrics = None,
     by: o.By = None,
+    confirm_: o.Confirm = None,
+    each: o.Each = None,
     out: o.Out = None,
     lanes: o.Lanes = None,
     quiet: o.Quiet = False,
@@ -74,7 +77,9 @@ def ablate(
     options = (read_file(config) if config else {}) | given(typed)
     options["set"] = dict(options.get("set", {})) | read_settings(set_ or [])
     sweep, by = make_sweep(options), options.get("by")
-    check_judge(by, sweep.metrics)
+    axis = None if each is None else each.replace("-", "_")
+    check_judge(by, sweep.metrics, sweep.losses)
+    check(sweep, confirm_, axis)
     if dry_run:
         show_summary(sweep.summary(lanes))
         show_prediction(sweep.predict(lanes))
@@ -82,6 +87,8 @@ def ablate(
     with kept(out):
         results = sweep.run(out, lanes=lanes, progress=not quiet, by=by)
     show_results(results, out)
+    if confirm_ is not None:
+        confirm(sweep, results, confirm_, axis, out, quiet)
 
 
 @app.command()
@@ -161,8 +168,7 @@ def show_results(results: Any, out: Path | None) -> None:
 
     OUT.print(repr(results), markup=False, highlight=False, soft_wrap=True)
     OUT.print(headline(results), markup=False, highlight=False, soft_wrap=True)
-    for caution in cautions(results):
-        OUT.print(f"warning: {caution}", style="bold", markup=False, soft_wrap=True)
+    warn(cautions(results), OUT)
     if out is not None:
         OUT.print(f"figures and tables: nnlab report {out}", markup=False, soft_wrap=True)
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -64,3 +64,10 @@ def kept(out: Path | None) -> Iterator[None]:
         else:
             what = "no chunk was finished; the same command begins anew"
         interrupted(f"interrupted; {what}")
+
+
+def warn(doubts: Iterable[str], console: Console) -> None:
+    """A line for every reason to doubt what was found."""
+    for doubt in doubts:
+        line = f"warning: {doubt}"
+        console.print(line, style="bold", markup=False, highlight=False, soft_wrap=True)

@@ -54,6 +54,14 @@ Scaling = Annotated[str | None, text("none, unit, standard or feature [standard]
 Limit = Annotated[int | None, text("Use only the first N training examples", panel=DATA)]
 Metrics = Annotated[str | None, text("Measure these too: brier,top_k_accuracy:3", panel=RUN)]
 By = Annotated[str | None, text("Choose by this metric, as val_brier [val_accuracy]", panel=RUN)]
+Confirm = Annotated[
+    int | None,
+    text("Then test the best config by so many fresh seeds: 5", "--confirm", panel=RUN),
+]
+Each = Annotated[
+    str | None,
+    text("With --confirm: each value of this axis at its best, as activation", panel=RUN),
+]
 Out = Annotated[
     Path | None, text("Keep results here; the same command continues from there", panel=RUN)
 ]

@@ -20,7 +20,7 @@ ENTRIES = {"data": str, "data_dir": str, "scaling": str, "limit": int, "by": str
 """The entries of a TOML file that are not knobs, and their types."""
 JUDGING = ("metrics", "by")
 """Options that say what is measured, and what is chosen by."""
-HOW_TO_RUN = ("out", "lanes", "quiet", "dry_run")
+HOW_TO_RUN = ("confirm", "each", "out", "lanes", "quiet", "dry_run")
 """Options that a TOML file cannot hold."""
 KNOBS = (
     *LAYERS, "init", "bias_init", "activation", "batch_norm", "dropout", "loss", "optimizer",

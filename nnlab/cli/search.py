@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nnlab.cli import options as o
+from nnlab.cli.ending import kept, warn
 
 if TYPE_CHECKING:
     from nnlab.sweeps.search import Search
@@ -62,8 +63,8 @@ def search(
     """Draw configs from ranges (low..high) and lists, narrow to the best, test the winner."""
     typed = locals().copy()
     del typed["seeds"]
-    from nnlab.cli.ending import kept
     from nnlab.cli.plan import given, make_search, read_settings
+    from nnlab.report.cautions import cautions
     from nnlab.report.search_page import tested, write_search
     from nnlab.sweeps.search import search as run
 
@@ -77,6 +78,7 @@ def search(
         show(found, console)
         final = found.final(progress=not quiet)
     console.print(tested(final), highlight=False, soft_wrap=True)
+    warn(cautions(final), console)
     if out is not None:
         names = ", ".join(path.name for path in write_search(found, out, final))
         console.print(f"{names} are in {out}", highlight=False, soft_wrap=True)
@@ -85,8 +87,7 @@ def search(
 def show(found: "Search", console: Console) -> None:
     """The best trials, and what makes one doubt them."""
     console.print(table(found))
-    for warning in found.warnings():
-        console.print(f"warning: {warning}", style="bold", highlight=False, soft_wrap=True)
+    warn(found.warnings(), console)
 
 
 def table(found: "Search", best: int = BEST) -> Table:

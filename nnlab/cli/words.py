@@ -9,7 +9,7 @@ import numpy as np
 from nnlab.errors import UsageError
 from nnlab.sweeps.axes import FLAGS, WHOLE, check_count, log_space
 from nnlab.sweeps.choices import TABLES
-from nnlab.sweeps.search import Range
+from nnlab.sweeps.space import Range
 
 SEPARATORS = re.compile(r",(?![^(]*\))")
 RANGE = re.compile(r"^([^.].*?)\.\.(.+?):(\d+)(:linear)?$")

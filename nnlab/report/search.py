@@ -10,7 +10,8 @@ from nnlab.report import drawing, labels, style
 from nnlab.report.style import text, words
 from nnlab.sweeps.labels import label
 from nnlab.sweeps.metrics import larger_is_better
-from nnlab.sweeps.search import Range, Search, Trial
+from nnlab.sweeps.search import Search, Trial
+from nnlab.sweeps.space import Range
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

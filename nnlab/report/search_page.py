@@ -15,7 +15,8 @@ from nnlab.report.style import capital, number, text, texts, words
 from nnlab.report.table import shown_metric, spoken
 from nnlab.sweeps.labels import label
 from nnlab.sweeps.results import Results
-from nnlab.sweeps.search import Range, Search
+from nnlab.sweeps.search import Search
+from nnlab.sweeps.space import Range
 
 PAGE, TRIALS = "index.html", "trials.csv"
 ROWS = 20

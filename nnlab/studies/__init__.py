@@ -1,9 +1,8 @@
 """What a study adds to a sweep: claims and verdicts, numbers that others published, paths on
-surfaces, and every choice confirmed by seeds that did not choose it.
+surfaces.
 """
 
 from nnlab.studies.comparison import beside
-from nnlab.studies.confirm import confirm
 from nnlab.studies.maps import behaviour_map, loss_map
 from nnlab.studies.paths import by_family, paths
 from nnlab.studies.surfaces import SURFACES
@@ -15,7 +14,6 @@ __all__ = [
     "behaviour_map",
     "beside",
     "by_family",
-    "confirm",
     "loss_map",
     "paths",
     "verdict_table",
