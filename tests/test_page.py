@@ -74,6 +74,19 @@ def test_a_ranking_beside_configs_names_the_configs_by_their_knobs(tmp_path):
     assert "config" not in head
 
 
+def test_what_no_test_tells_apart_is_not_separated_but_what_diverged_is(tmp_path):
+    axes = {"optimizer": ["sgd", "momentum", "adam"], "activation": ["relu", "tanh"]}
+    html = write(synthetic(axes, seeds=1, epochs=2), tmp_path / "one").read_text()
+    ranked = html[html.index("By optimizer, all else") : html.index("By activation, all else")]
+    assert ranked.count(", not separated") == 2, "one seed tells nothing apart"
+    d = synthetic(axes, seeds=1, epochs=2, regression=True).dataset
+    lost = d.assign(test_loss=d["test_loss"].where(d["optimizer"] != "sgd", np.inf))
+    html = write(Results(lost), tmp_path / "lost").read_text()
+    ranked = html[html.index("By optimizer, all else") : html.index("By activation, all else")]
+    assert ranked.count("<td>diverged</td>") == 2, "its loss, and its difference"
+    assert ranked.count(", not separated") == 1
+
+
 def test_a_random_search_has_the_ends_of_its_ranges(tmp_path):
     results = random_search(20, epochs=2)
     rates = results.labels("learning_rate")

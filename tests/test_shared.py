@@ -86,6 +86,9 @@ def test_losses_of_different_kinds_are_compared_by_squared_error():
     axes = {"loss": ["squared_error", "huber", "absolute_error"], "learning_rate": [0.01, 0.1]}
     results = nnlab.Sweep(nnlab.models.mlp([8]), regression(), axes, **KNOBS).run(progress=False)
     assert results.headline == "val_squared_error"
+    with pytest.raises(UsageError, match=r"val_loss of different losses .*try val_squared_error"):
+        results.judged_by("val_loss")
+    assert results.sel(loss="huber").judged_by("val_loss").headline == "val_loss"
     squared = results.sel(loss="squared_error")
     np.testing.assert_allclose(squared["val_squared_error"], squared["val_loss"], rtol=1e-5)
     for ask in (
@@ -99,6 +102,33 @@ def test_losses_of_different_kinds_are_compared_by_squared_error():
     assert each["val_loss"].sizes == {"loss": 3}
     assert squared.headline == "val_loss"
     assert len(table.ranking(results, "loss")) == 3
+
+
+@pytest.mark.parametrize("axis", ["loss", "config"])
+def test_a_sweep_of_several_losses_is_not_trained_to_be_judged_by_them(axis, tmp_path):
+    kinds = ["squared_error", "huber"]
+    values = kinds if axis == "loss" else [{"loss": kind} for kind in kinds]
+    sweep = nnlab.Sweep(nnlab.models.mlp([8]), regression(), {axis: values}, **KNOBS)
+    assert sweep.losses == (*kinds,)
+    for by in ("val_loss", "train_loss"):
+        with pytest.raises(UsageError, match=f"{by} of different losses .*try val_squared_error"):
+            sweep.run(tmp_path / "runs", progress=False, by=by)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_tidy_table_has_each_run_once_and_blanks_where_it_reads_nothing():
+    axes = {"optimizer": ["sgd", "momentum"], "momentum": [0.5, 0.9, 0.99], "seed": [0]}
+    sweep = nnlab.Sweep(nnlab.models.mlp([4]), blobs(), axes, **KNOBS)
+    results = sweep.run(progress=False)
+    runs, epochs = results.to_dataframe(), results.to_dataframe(epoch="all")
+    assert sweep.summary().trained == len(runs) == results.runs == 4
+    assert len(epochs) == 4 * KNOBS["epochs"]
+    for table_ in (runs, epochs):
+        assert table_[table_["optimizer"] == "sgd"]["momentum"].isna().all()
+        own = table_[table_["optimizer"] == "momentum"]["momentum"]
+        assert set(own) == {0.5, 0.9, 0.99}
+        assert "run" not in table_
+    assert runs.index.tolist() == list(range(4))
 
 
 def test_seeds_that_came_later_join_those_of_before(mixed):
@@ -119,6 +149,23 @@ def test_seeds_that_came_later_join_those_of_before(mixed):
         nnlab.join(run(0), run(1, batch_size=10))
     with pytest.raises(UsageError, match="two results or more"):
         nnlab.join(mixed)
+    first, second = run(0, 1), run(5)
+    for a, b in (
+        (first.sel(learning_rate=0.1), second.sel(learning_rate=0.01)),
+        (elsewhere(first), elsewhere(second, reverse=True)),
+    ):
+        with pytest.raises(UsageError, match="differ in their learning_rate; join before") as error:
+            nnlab.join(a, b)
+        assert "\n" not in str(error.value)
+    alike = nnlab.join(first.sel(learning_rate=0.1), second.sel(learning_rate=0.1))
+    assert alike.labels("seed").tolist() == [0, 1, 5]
+
+
+def elsewhere(results: nnlab.Results, reverse: bool = False) -> nnlab.Results:
+    """The results tuned by a metric that likes the smallest rate, or the largest."""
+    rate = results.dataset["learning_rate"].broadcast_like(results.finished)
+    liked = results.dataset.assign(liked_score=rate if reverse else -rate)
+    return results.with_data(liked).tuned("liked_score", over="learning_rate")
 
 
 def test_features_of_vectors_are_scaled_each_by_itself_and_images_as_a_whole():

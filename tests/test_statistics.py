@@ -7,6 +7,7 @@ from scipy import stats
 from nnlab.errors import UsageError
 from nnlab.studies.published import one_run
 from nnlab.sweeps.statistics import (
+    against_best,
     holm,
     next_value,
     p_value,
@@ -69,10 +70,25 @@ def test_a_p_value_is_scipys_read_from_the_interval_of_any_confidence():
         np.testing.assert_allclose(p_value(t_interval(x, confidence), confidence), expected)
 
 
-def test_a_p_value_is_sure_of_what_has_no_spread_and_knows_nothing_of_one_run():
-    same, none, one = t_interval([0.2, 0.2]), t_interval([0.0, 0.0]), t_interval([0.2])
-    assert (p_value(same), p_value(none)) == (0, 1)
-    assert np.isnan(p_value(one))
+def test_values_without_spread_are_judged_by_their_signs_and_one_run_not_at_all():
+    for n in (2, 5, 8):
+        expected = stats.binomtest(n, n, 0.5).pvalue
+        np.testing.assert_allclose(p_value(t_interval([0.2] * n)), expected)
+    assert p_value(t_interval([0.0, 0.0])) == 1
+    assert np.isnan(p_value(t_interval([0.2])))
+
+
+def test_differences_that_float32_cannot_tell_apart_have_no_spread():
+    x, y = np.float32([0.95, 0.85, 0.45]), np.float32([0.9, 0.8, 0.4])
+    found = paired_interval(x, y)
+    assert len(set(x.astype(float) - y)) > 1
+    assert found.low == found.mean == found.high
+    assert p_value(found) == 0.25
+    one_image = paired_interval(np.float32([0.95, 0.8501, 0.45]), y)
+    assert one_image.low < one_image.mean < one_image.high
+    diverged = paired_interval([np.inf, np.inf], [1.0, 2.0])
+    assert np.isinf(diverged.mean)
+    assert np.isnan(diverged.high)
 
 
 def test_holms_p_values_are_those_of_his_procedure():
@@ -92,6 +108,33 @@ def test_where_nothing_differs_any_of_many_rows_seems_to_as_rarely_as_one():
     together = np.mean([(holm(family) < 0.05).any() for family in p])
     assert alone > 0.2
     assert together < 0.05 + 4 * np.sqrt(0.05 * 0.95 / families)
+
+
+def best_first(families: int, rows: int, seeds: int) -> list:
+    """Families of rows without a difference, each with the row first that seems the best."""
+    x = np.random.default_rng(3).normal(size=(families, rows, seeds))
+    return [family[np.argsort(-family.mean(-1))] for family in x]
+
+
+def test_the_best_of_equal_rows_seems_apart_from_any_as_rarely_as_is_said():
+    families = best_first(500, 20, 5)
+    found = [against_best(rows, np.isfinite(rows)) for rows in families]
+    beforehand = [holm(p_value(paired_interval(rows[0], rows[1:]))) for rows in families]
+    assert np.mean([(p < 0.05).any() for p in beforehand]) > 0.1, "as if it had been named before"
+    assert np.mean([(p[1:] < 0.05).any() for p in found]) < 0.05 + 2 * np.sqrt(0.05 * 0.95 / 500)
+
+
+def test_the_best_row_is_compared_as_one_of_all_pairs():
+    (x,) = best_first(1, 4, 6)
+    pairs = [(i, j) for i in range(4) for j in range(i + 1, 4)]
+    expected = holm([stats.ttest_rel(x[i], x[j]).pvalue for i, j in pairs])
+    np.testing.assert_allclose(against_best(x, np.isfinite(x)), [np.nan, *expected[:3]])
+    gone = np.ones(x.shape, bool)
+    gone[2, 1:] = False
+    left = against_best(x, gone)
+    assert np.isnan(left).tolist() == [True, False, True, False]
+    np.testing.assert_allclose(left[[1, 3]], against_best(x[[0, 1, 3]], gone[[0, 1, 3]])[1:])
+    assert np.isnan(against_best(x[:1], gone[:1])).tolist() == [True]
 
 
 def test_pairing_removes_the_noise_that_two_configs_share():

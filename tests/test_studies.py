@@ -1,4 +1,4 @@
-"""What the studies are made of: fit, confirmation by fresh seeds, excerpts, paired differences."""
+"""What the studies are made of: fit, excerpts, paired differences."""
 
 from copy import copy
 from dataclasses import replace
@@ -17,7 +17,6 @@ from nnlab.report import against, differences, learning_curves
 from nnlab.report.drawing import columns_for
 from nnlab.report.table import points, spoken
 from nnlab.studies import Verdict
-from nnlab.studies.confirm import confirm
 from nnlab.studies.derived import by_part, with_gap, with_mean_over_epochs
 from nnlab.studies.verdicts import keep, read, verdict_rows
 from nnlab.sweeps.results import Results
@@ -83,33 +82,6 @@ def test_the_mean_over_epochs_is_small_where_the_loss_fell_fast(fitted):
     assert float(results.difference("mean_train_loss", "learning_rate", 1e-5)["mean"].min()) < 0
 
 
-def test_each_value_is_confirmed_at_its_own_best_place_by_fresh_seeds(sweep, fitted):
-    found = confirm(sweep, fitted, "activation", [7, 8, 9], progress=False)
-    assert found.axes == ("activation",)
-    assert found.labels("activation").tolist() == ["tanh", "relu"]
-    assert found.labels("learning_rate").tolist() == [0.03, 0.03]
-    assert found.labels("seed").tolist() == [7, 8, 9]
-    axes = {"activation": ["relu"], "learning_rate": [0.03], "seed": [7]}
-    alone = nnlab.Sweep(sweep.model, sweep.data, axes, epochs=3, batch_size=20, dropout=0.5)
-    mine = found["test_accuracy"].sel(activation="relu", seed=7)
-    np.testing.assert_allclose(mine, alone.run(progress=False)["test_accuracy"].squeeze())
-
-
-def test_what_has_no_best_place_cannot_be_confirmed_and_a_fixed_seed_does_not_matter(sweep):
-    axes = {"activation": ["tanh", "relu"], "learning_rate": [0.01, 0.03]}
-    fixed = nnlab.Sweep(sweep.model, sweep.data, axes, epochs=1, batch_size=20, seed=3)
-    results = fixed.run(progress=False)
-    again = confirm(fixed, results, "activation", [7], progress=False)
-    assert again.labels("seed").tolist() == [7]
-    lost = results.dataset.copy(deep=True)
-    lost["diverged_at"][1] = 1
-    with pytest.raises(UsageError, match="activation relu has no best learning_rate to confirm"):
-        confirm(fixed, Results(lost), "activation", [7], progress=False)
-    rest = confirm(fixed, Results(lost).sel(activation=["tanh"]), "activation", [7], progress=False)
-    assert rest.labels("activation").tolist() == ["tanh"]
-    np.testing.assert_array_equal(rest["val_loss"][0], again["val_loss"][0])
-
-
 @pytest.mark.parametrize("count", [0, -5, 2.5, True])
 def test_an_excerpt_of_no_whole_number_is_refused(count):
     with pytest.raises(UsageError, match="excerpt needs a whole number of valid examples from 1"):
@@ -140,9 +112,10 @@ def test_epochs_hold_at_least_the_steps_asked_for(steps, batch, epochs):
 
 @pytest.fixture
 def scores():
-    """Four values with known differences from "b": -0.5, 0, +0.1 +- nothing, and a noisy one."""
-    base = np.array([0.80, 0.82, 0.84])
-    rows = np.stack([base - 0.5, base, base + 0.1, base + np.array([0.1, -0.1, 0.01])])
+    """Four values with known differences from "b": -0.5, 0, +0.1 +- little, and a noisy one."""
+    base, little = np.array([0.80, 0.82, 0.84]), np.array([0.001, 0.0, -0.001])
+    noisy = np.array([0.1, -0.1, 0.01])
+    rows = np.stack([base - 0.5 + little, base, base + 0.1 + little, base + noisy])
     return Results(
         xr.Dataset(
             {
@@ -177,6 +150,14 @@ def test_verdicts_hold_for_all_rows_together(scores):
     alone = against(varied.sel(act=["a", "b"]), "act", "b").set_index("act")
     assert alone["verdict"]["a"] == "better"
     assert np.isnan(table["p"]["b"])
+
+
+def test_three_equal_differences_are_no_proof(scores):
+    rows = scores.dataset["test_accuracy"].values.copy()
+    rows[2] = rows[1] + 0.1
+    alike = scores.with_data(scores.dataset.assign(test_accuracy=(("act", "seed"), rows)))
+    table = against(alike.sel(act=["b", "c"]), "act", "b").set_index("act")
+    assert (table["p"]["c"], table["verdict"]["c"]) == (0.25, "not separated")
 
 
 def test_for_a_loss_smaller_is_better(scores):
@@ -229,7 +210,7 @@ def test_verdicts_are_read_as_they_were_kept_and_a_failing_one_says_why(tmp_path
 
 def test_a_difference_is_said_in_points_and_a_mean_in_percent(scores):
     change = scores.difference("test_accuracy", "act", "b").sel(act="a")
-    assert points(change) == "-50.0 points (-50.0 to -50.0)"
+    assert points(change) == "-50.0 points (-50.2 to -49.8)"
     assert spoken(scores.mean("test_accuracy").sel(act="b"), "accuracy").startswith("82.0 % (")
 
 

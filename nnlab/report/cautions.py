@@ -1,6 +1,7 @@
 """What a reader should know before believing a result, said aloud."""
 
 import numpy as np
+import pandas as pd
 
 from nnlab.report.select import most_seeds, varied
 from nnlab.report.style import number, text, words
@@ -9,27 +10,31 @@ from nnlab.sweeps.draws import over_draws
 from nnlab.sweeps.metrics import larger_is_better
 from nnlab.sweeps.results import CONSTANT, Results
 
+LUCKY = 10
+"""Of more configs than so many for each seed the best one is taken for a lucky one."""
+
 
 def cautions(results: Results) -> list[str]:
-    """One sentence for each reason to doubt: unfinished, diverged, few seeds, best at a border."""
+    """One sentence for each reason to doubt: unfinished, diverged, few seeds, luck, a border."""
     said = [_unfinished(results), _diverged(results), _seeds(results)]
     if bool((results.finished & ~results.diverged).any()):
-        said += [_nothing_learned(over_draws(results)), *_borders(over_draws(results))]
+        merged = over_draws(results)
+        said += [_luck(merged), _nothing_learned(merged), *_borders(merged)]
     return [sentence for sentence in said if sentence]
 
 
 def _unfinished(results: Results) -> str:
-    missing = int((~results.finished).sum())
+    missing = results.count(~results.finished)
     if not missing:
         return ""
     return (
-        f"{missing:,} of {results.finished.size:,} runs are not finished and count nowhere; "
+        f"{missing:,} of {results.runs:,} runs are not finished and count nowhere; "
         "run the sweep again into the same folder to finish them."
     )
 
 
 def _diverged(results: Results) -> str:
-    finished, lost = int(results.finished.sum()), int(results.diverged.sum())
+    finished, lost = results.count(results.finished), results.count(results.diverged)
     if not lost:
         return ""
     if lost == finished:
@@ -40,14 +45,18 @@ def _diverged(results: Results) -> str:
 
 
 def _most_often(results: Results) -> str:
-    """The value with the largest share of diverged runs, if it is clearly above the average."""
-    finished, lost = results.finished, results.diverged
-    worst = (1.5 * float(lost.sum() / finished.sum()), "")
+    """The value with the largest share of diverged runs, if it is clearly above the average.
+
+    Of the runs that read it.
+    """
+    worst = (1.5 * results.count(results.diverged) / results.count(results.finished), "")
     for axis in varied(results):
         if axis == "config":
             continue
-        others = [d for d in lost.dims if d != axis]
-        share = (lost.sum(others) / finished.sum(others).where(lambda n: n > 0)).fillna(0).values
+        own = results.distinct & results.reads(axis)
+        others = [d for d in results.finished.dims if d != axis]
+        lost, n = ((own & part).sum(others) for part in (results.diverged, results.finished))
+        share = (lost / n.where(n > 0)).fillna(0).values
         place = int(share.argmax())
         if share[place] > worst[0]:
             label = text(results.labels(axis)[place])
@@ -62,6 +71,19 @@ def _seeds(results: Results) -> str:
     if n == 2:
         return "Two seeds only: a 95 % interval is 12.7 standard errors to either side."
     return ""
+
+
+def _luck(results: Results) -> str:
+    """Whether many configs were compared by so few seeds that the best one flatters itself."""
+    compared = int((results.distinct & results.finished.any("seed")).sum())
+    n, _ = most_seeds(results)
+    if compared <= LUCKY * n:
+        return ""
+    return (
+        f"The best of {compared:,} configs by {n} seed{'s' * (n > 1)}, more than {LUCKY} configs a "
+        "seed, is lucky too, and the luck of its runs shows in test scores as well: train it with "
+        "fresh seeds (nnlab.confirm, --confirm 5) before you quote it."
+    )
 
 
 def _nothing_learned(results: Results) -> str:
@@ -91,6 +113,7 @@ def _borders(results: Results) -> list[str]:
         if not side:
             continue
         tried = results.labels(knob)
+        tried = tried[pd.notna(tried)]
         low, high = text(tried.min()), text(tried.max())
         end, way = ("largest", "larger") if side > 0 else ("smallest", "smaller")
         if results.dataset[knob].dims == ("config",):

@@ -9,9 +9,10 @@ from nnlab.errors import UsageError
 from nnlab.report import drawing, style
 from nnlab.report.select import needs_results, tuned_before, unfinished
 from nnlab.report.style import texts, words
-from nnlab.report.table import chances, shown_metric
+from nnlab.report.table import PARTS, shown_metric
 from nnlab.sweeps.metrics import larger_is_better
 from nnlab.sweeps.results import Results
+from nnlab.sweeps.statistics import Interval, holm, p_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,11 +46,11 @@ def against(
     for knob in results.knobs:
         table[knob] = results.labels(knob)
     table[metric] = results.mean(metric)["mean"].values
-    table["difference"], table["low"], table["high"], table["pairs"] = (
-        gap[name].values for name in ("mean", "low", "high", "n")
-    )
+    for name, part in PARTS.items():
+        table[name] = gap[part].values
     itself = (table[axis] == reference).to_numpy()
-    table["p"] = chances(table, itself, confidence)
+    p = p_value(Interval(*(gap[name].values for name in Interval._fields)), confidence)
+    table["p"] = holm(np.where(itself, np.nan, p))
     sign = 1 if larger_is_better(metric) else -1
     gain = sign * table["difference"]
     apart = np.isinf(gain) | (table["p"] < 1 - confidence)

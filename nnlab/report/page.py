@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from html import escape
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ from nnlab.report.select import (
     varied,
 )
 from nnlab.report.style import in_percent, is_numeric, text, texts, words
-from nnlab.sweeps.draws import over_draws
 from nnlab.sweeps.results import Results
 
 if TYPE_CHECKING:
@@ -48,15 +48,14 @@ def write(results: Results, directory: str | Path) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
         results.save(directory / "results.nc")  # first: it says whose folder this is
         pictures = {}
-        shown = over_draws(results)
-        for name, caption, drawn in _figures(shown):
+        for name, caption, drawn in _figures(results):
             pictures[name] = (caption, html.png(drawn))
             (directory / f"{name}.png").write_bytes(pictures[name][1])
         table.configs(results).to_csv(directory / "table.csv", index=False)
         page = directory / "index.html"
         for name in _pictured(page) - pictures.keys():
             (directory / f"{name}.png").unlink(missing_ok=True)
-        page.write_text(_html(shown, pictures), encoding="utf-8")
+        page.write_text(_html(results, pictures), encoding="utf-8")
     return page
 
 
@@ -171,10 +170,9 @@ def _axes_table(results: Results) -> str:
     rows.append(("seeds", text(sizes["seed"])))
     if "epoch" in sizes:
         rows.append(("epochs", text(sizes["epoch"])))
-    rows.append(("runs", f"{results.finished.size:,}"))
-    missing, whole = int((~results.finished).sum()), results.finished.size
-    if missing:
-        rows.append(("unfinished", f"{missing:,} of {whole:,} runs"))
+    rows.append(("runs", f"{results.runs:,}"))
+    if missing := results.count(~results.finished):
+        rows.append(("unfinished", f"{missing:,} of {results.runs:,} runs"))
     return html.pairs(rows)
 
 
@@ -196,8 +194,8 @@ def _leaders_table(results: Results, rows: pd.DataFrame) -> str:
 def _ranking(results: Results, axis: str) -> str:
     """Each value of an axis, everything else at its best for it, against the best value.
 
-    Differences of accuracies are in percentage points. What is not separated is not, of all rows
-    together.
+    Differences of accuracies are in percentage points. Without "not separated" are those that hold
+    for all rows together, and infinite ones, which need no test.
     """
     rows, metric = table.ranking(results, axis), table.shown_metric(results)
     fixed = {k for k in results.knobs if len(set(results.labels(k).tolist())) == 1}
@@ -208,7 +206,7 @@ def _ranking(results: Results, axis: str) -> str:
     for place, row in enumerate(rows.head(ROWS).to_dict("records")):
         gap = table.limits(row["difference"], row["low"], row["high"], metric)
         gap = gap.replace(" %", "").replace("-", "\N{MINUS SIGN}")
-        sure = ", not separated" * (row["p"] >= ERROR)
+        sure = ", not separated" * (isfinite(row["difference"]) and not row["p"] < ERROR)
         cells = [text(row[axis]), table.interval(row, metric), "–" if place == 0 else gap + sure]
         body.append([*cells, *(text(row[k]) for k in others)])
     return (
@@ -241,9 +239,11 @@ def _pictured(page: Path) -> set[str]:
 
 READING = (
     "Numbers are means over seeds at the last epoch; in brackets are 95 % Student intervals, "
-    "one at a time; only what a ranking tells apart is so for all its rows together (Holm, 5 %). "
-    "Choices are made on validation data and reported on "
-    "test data where both were measured; the chosen validation score flatters itself, the test "
-    "score does not. Differences are paired by seed, because runs of one seed share their random "
+    "one at a time; only what a ranking tells apart from its best row is so for all pairs of its "
+    "rows together (Holm, 5 %). Choices are made on validation data and reported on test data "
+    "where both were measured: the examples are fresh then, the trained networks are those that "
+    "chose. Of many configs a lucky one is chosen, and the luck of a run shows in its validation "
+    "and its test score alike; only fresh seeds say what a choice is worth (nnlab.confirm, "
+    "--confirm 5). Differences are paired by seed, because runs of one seed share their random "
     "numbers. A diverged run has an infinite loss and keeps its recorded accuracy."
 )

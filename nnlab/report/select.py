@@ -8,7 +8,7 @@ import numpy as np
 from nnlab.errors import UsageError
 from nnlab.report.labels import key_of
 from nnlab.report.style import listed, texts, words
-from nnlab.sweeps.choosing import DRAW, TUNED_BY
+from nnlab.sweeps.choosing import DRAW, TUNED_BY, tuned_knobs
 from nnlab.sweeps.draws import over_draws
 from nnlab.sweeps.metrics import score
 from nnlab.sweeps.results import Results
@@ -82,8 +82,8 @@ def reduce(
 
 def unfinished(results: Results) -> str:
     """How many runs are missing, where some are."""
-    missing = int((~results.finished).sum())
-    return f"Unfinished: {missing:,} of {results.finished.size:,} runs." if missing else ""
+    missing = results.count(~results.finished)
+    return f"Unfinished: {missing:,} of {results.runs:,} runs." if missing else ""
 
 
 def most_seeds(results: Results) -> tuple[int, bool]:
@@ -94,12 +94,7 @@ def most_seeds(results: Results) -> tuple[int, bool]:
 
 def tuned_before(results: Results, each: str) -> str:
     """That knobs were chosen for each place before: they lie along the axes that are left."""
-    swept = results.settings.get("axes", {})
-    chosen = [
-        words(knob)
-        for knob in results.knobs
-        if knob not in results.axes and (results.dataset[knob].dims != ("config",) or knob in swept)
-    ]
+    chosen = [words(knob) for knob in tuned_knobs(results)]
     by = results.dataset.attrs.get(TUNED_BY)
     if not chosen or by is None:  # configs that a person paired were not chosen
         return ""

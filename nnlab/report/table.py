@@ -11,8 +11,12 @@ from nnlab.report.select import varied
 from nnlab.report.style import capital, number, text, words
 from nnlab.sweeps.draws import over_draws
 from nnlab.sweeps.metrics import score
-from nnlab.sweeps.results import RUN, Results
-from nnlab.sweeps.statistics import Interval, holm, p_value
+from nnlab.sweeps.results import Results
+from nnlab.sweeps.rows import rows
+from nnlab.sweeps.statistics import against_best
+
+PARTS = {"difference": "mean", "low": "low", "high": "high", "pairs": "n"}
+"""The columns of a table that say what `Results.difference` found."""
 
 
 def shown_metric(results: Results) -> str:
@@ -24,7 +28,7 @@ def shown_metric(results: Results) -> str:
 
 def configs(results: Results) -> pd.DataFrame:
     """One row per config, best first: knobs, every final metric with its interval, n, diverged."""
-    return _rows(results, (), results.metrics)
+    return _rows(results, (), results.metrics).reset_index(drop=True)
 
 
 def leaders(results: Results) -> pd.DataFrame:
@@ -32,34 +36,28 @@ def leaders(results: Results) -> pd.DataFrame:
     results = over_draws(results)
     others = [a for a in varied(results) if a != "learning_rate"]
     over = ["learning_rate"] if "learning_rate" in varied(results) and others else []
-    return _rows(results, over, [shown_metric(results)])
+    return _rows(results, over, [shown_metric(results)]).reset_index(drop=True)
 
 
 def ranking(results: Results, axis: str, confidence: float = 0.95) -> pd.DataFrame:
     """Each value of an axis with all other axes at their best for it, best first.
 
     Columns: the chosen places, the shown metric, and `difference`, `low`, `high`, `pairs`: the
-    shown metric minus that of the best value, paired by seed; `p` as in `chances`.  Chosen on
-    validation data, shown on test data.
+    shown metric minus that of the best value, paired by seed; `p`, of all rows together, as in
+    `against_best`.  Chosen on validation data, shown on test data.
     """
     results = over_draws(results)
     metric, shown = results.headline, shown_metric(results)
     others = [a for a in results.axes if a != axis]
     table = _rows(results, others, [shown], confidence)
-    gap = results.tuned(metric, others).difference(shown, axis, table[axis].iloc[0], confidence)
-    gap = gap.rename(mean="difference", n="pairs")[["difference", "low", "high", "pairs"]]
-    table = table.join(gap.to_dataframe()[[*gap]], on=axis)
-    table["p"] = chances(table, np.arange(len(table)) == 0, confidence)
-    return table
-
-
-def chances(rows: pd.DataFrame, itself: np.ndarray, confidence: float) -> np.ndarray:
-    """Holm's p-values of differences from one of the rows, `itself`: those of all rows together.
-
-    `difference`, `low` and `high` are those of `Results.difference`, `pairs` its n.
-    """
-    columns = (rows[name].to_numpy() for name in ("difference", "low", "high", "pairs"))
-    return holm(np.where(itself, np.nan, p_value(Interval(*columns), confidence)))
+    chosen = results.tuned(metric, others)
+    ranked = chosen.with_data(chosen.dataset.isel({axis: table.index}))
+    gap = ranked.difference(shown, axis, ranked.labels(axis)[0], confidence)
+    for name, part in PARTS.items():
+        table[name] = gap[part].values
+    scores, present = (a.transpose(axis, "seed") for a in (ranked.values(shown), ranked.finished))
+    table["p"] = against_best(scores, present)
+    return table.reset_index(drop=True)
 
 
 def headline(results: Results) -> str:
@@ -112,26 +110,11 @@ def points(found: xr.Dataset) -> str:
 def _rows(
     results: Results, over: Sequence[str], report: Sequence[str], confidence: float = 0.95
 ) -> pd.DataFrame:
-    """A table of `best` as rows, the best mean first, rows without a finite mean last.
-
-    Cells that differ in what they do not read stand in one row, where that is missing; configs that
-    were listed by hand keep a row each.
-    """
+    """A table of `best`, as of `sweeps.rows`: the best mean first, what is not finite last."""
     metric = results.headline
     best = results.best(metric, over, report, confidence)
     if not best.dims:
         return pd.DataFrame([{str(k): v.values[()] for k, v in best.variables.items()}])
-    chosen, order = results.tuned(metric, over), list(best.dims)
-    if RUN in chosen.dataset:
-        best = best.assign({RUN: chosen.dataset[RUN].variable})
-    table = best.to_dataframe(dim_order=order).reset_index()
-    for axis in order:
-        read = chosen.reads(str(axis)).broadcast_like(best[RUN]) if RUN in best else None
-        if read is not None and not bool(read.all()):
-            table[axis] = table[axis].where(read.transpose(*order).values.ravel())
+    table = rows(results.tuned(metric, over), best)
     good = score(table[metric].to_numpy(), metric)
-    table = table.iloc[np.argsort(-good, kind="stable")]
-    if RUN in table:
-        listed = [axis for axis in ("config",) if axis in table]
-        table = table.drop_duplicates([RUN, *listed]).drop(columns=RUN)
-    return table.reset_index(drop=True)
+    return table.take(np.argsort(-good, kind="stable"))

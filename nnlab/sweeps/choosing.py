@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from nnlab.errors import UsageError
 from nnlab.sweeps.border import crowded
-from nnlab.sweeps.metrics import score
+from nnlab.sweeps.metrics import check_comparable, score
 from nnlab.sweeps.statistics import spacing
 
 if TYPE_CHECKING:
@@ -24,30 +23,18 @@ def tuned(results: "Results", metric: str, over: list[str]) -> "Results":
     """The results at the best place along the `over` axes, see `Results.tuned`."""
     if not over:
         return results
-    comparable(results, metric, over)
-    shared = results.finished.all(over)
-    used = results.finished & (shared | ~shared.any("seed"))
-    n = used.sum("seed")
-    x = results.values(metric)
-    mean = x.where(used).mean("seed").where(~(x.isnull() & used).any("seed"))
-    sound = (used & ~results.diverged).any("seed")
-    for axis in set(results.axes) - set(over):
-        read = results.reads(axis)
-        sound &= read | ~read.any([name for name in over if name in read.dims])
-    good = mean.copy(data=score(mean.values, metric))
-    good = good.where(sound & (n == n.max(over)), -np.inf).transpose(..., *over)
-    rest, shape = good.dims[: -len(over)], good.shape[-len(over) :]
-    flat = good.values.reshape(*good.shape[: -len(over)], -1)
-    winner = np.unravel_index(flat.argmax(-1), shape)
-    places = {a: xr.DataArray(w, dims=rest) for a, w in zip(over, winner, strict=True)}
+    check_comparable(metric, results.losses(over), results.metrics)
+    good, n = judged(results, metric, competing(results, over), over)
+    found = (good > -np.inf).any(over)
+    places = largest(good.where(found, n), over)
     labelled = results.dataset.assign_coords({a: (a, results.labels(a)) for a in over})
+    rest = [axis for axis in results.axes if axis not in over]
     chosen = labelled.isel(places).transpose(*rest, "seed", ...)
-    found = xr.DataArray(np.isfinite(flat.max(-1)), dims=rest)
     known = {}
-    for k in results.along(over):
-        read = results.reads(k) if k in over else xr.DataArray(True)
-        here = read.isel({a: i for a, i in places.items() if a in read.dims})
-        known[k] = where(found & here.drop_vars(here.coords), chosen[k])
+    for knob in results.along(over):
+        read = results.reads(knob) if knob in over else xr.DataArray(True)
+        here = read.isel({a: place for a, place in places.items() if a in read.dims})
+        known[knob] = where(xr.DataArray(found.variable & here.variable), chosen[knob])
     return replace(
         results,
         dataset=chosen.assign_coords(known).assign_attrs({TUNED_BY: metric}),
@@ -55,13 +42,48 @@ def tuned(results: "Results", metric: str, over: list[str]) -> "Results":
     )
 
 
-def comparable(results: "Results", metric: str, axes: list[str]) -> None:
-    """Raise UsageError for losses of different kinds: they are on different scales."""
-    if metric.endswith("loss") and len(kinds := results.losses(axes)) > 1:
-        raise UsageError(
-            f"{metric} of different losses ({', '.join(kinds)}) cannot be compared; "
-            f"try {results.headline!r}"
-        )
+def competing(results: "Results", over: list[str]) -> xr.DataArray:
+    """[axis, ...], True for those along `over` who speak for a place along the other axes.
+
+    Adam says nothing about momentum 0.5: only those do who read every other axis that anybody
+    reads. Where nobody reads all of them, as a momentum and a beta1, those speak who read any.
+    """
+    all_of_them = xr.ones_like(results.finished.isel(seed=0, drop=True))
+    any_of_them = ~all_of_them
+    for axis in results.axes:
+        if axis not in over:
+            read = results.reads(axis)
+            all_of_them &= read | ~read.any(over)
+            any_of_them |= read & ~read.all(over)
+    return all_of_them.where(all_of_them.any(over), any_of_them)
+
+
+def judged(
+    results: "Results", metric: str, candidates: xr.DataArray, over: list[str]
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """[axis, ...], how good each candidate is, -inf for one that cannot win; and by how many seeds.
+
+    These are the seeds that all of them finished; where there is none, each has its own, and those
+    with the most compete. The number is -1 for who is no candidate.
+    """
+    ran = results.finished & candidates
+    shared = (ran | ~candidates).all(over)
+    used = ran & (shared | ~shared.any("seed"))
+    n = used.sum("seed")
+    mean = results.values(metric).where(used, 0).sum("seed", skipna=False) / n
+    sound = (used & ~results.diverged).any("seed")
+    most = n == n.where(sound, 0).max(over)
+    good = mean.copy(data=score(mean.values, metric)).where(sound & most, -np.inf)
+    return good, n.where(candidates, -1)
+
+
+def largest(values: xr.DataArray, over: list[str]) -> dict[str, xr.DataArray]:
+    """The place along each of the `over` axes of the largest value, the first of several."""
+    rest = [name for name in values.dims if name not in over]
+    ordered = values.transpose(*rest, *over).values
+    shape, sizes = ordered.shape[: len(rest)], ordered.shape[len(rest) :]
+    places = np.unravel_index(ordered.reshape(*shape, -1).argmax(-1), sizes)
+    return {axis: xr.DataArray(i, dims=rest) for axis, i in zip(over, places, strict=True)}
 
 
 def where(found: xr.DataArray, coordinate: xr.DataArray) -> xr.DataArray:
@@ -75,14 +97,23 @@ def where(found: xr.DataArray, coordinate: xr.DataArray) -> xr.DataArray:
 
 def at_border(results: "Results", knob: str, metric: str, chosen: xr.DataArray) -> xr.DataArray:
     """-1 where a chosen number is the lower border of what was tried, 1 the upper, else 0."""
-    tried = results.labels(knob)
-    number = np.issubdtype(tried.dtype, np.number)
-    if knob == "config" or not number or np.unique(tried[np.isfinite(tried)]).size < 2:
+    labels = results.labels(knob)
+    number = np.issubdtype(labels.dtype, np.number)
+    tried = labels[np.isfinite(labels)] if number else labels[:0]
+    if np.unique(tried).size < 2 or knob in ("config", DRAW, *tuned_knobs(results)):
         return xr.zeros_like(chosen, dtype=int)
-    if results.dataset[knob].dims == ("config",):
-        return xr.full_like(chosen, crowding(results, tried.astype(float), metric), dtype=int)
-    lower = (chosen == tried.min()) & (tried.min() != 0)
-    return (chosen == tried.max()).astype(int) - lower.astype(int)
+    if knob in results.axes:
+        side = (chosen == tried.max()).astype(int) - (chosen == tried.min()).astype(int)
+    else:
+        side = xr.full_like(chosen, crowding(results, labels.astype(float), metric), dtype=int)
+    return side.clip(min=0) if tried.min() == 0 else side
+
+
+def tuned_knobs(results: "Results") -> list[str]:
+    """The knobs that were chosen for each place before: they lie along the axes that are left."""
+    swept = results.settings.get("axes", {})
+    beside = [knob for knob in results.knobs if knob not in results.axes]
+    return [k for k in beside if results.dataset[k].dims != ("config",) or k in swept]
 
 
 def crowding(results: "Results", tried: np.ndarray, metric: str) -> int:

@@ -14,7 +14,7 @@ def join(*parts: Results) -> Results:
     """The runs of one sweep with other seeds, [..., seed], as if they had been trained together.
 
     A seed's runs do not depend on the other seeds of its sweep.  Raises UsageError for fewer than
-    two results, for other sweeps, and for a seed that two of them have.
+    two results, for other sweeps or places in one, and for a seed that two of them have.
     """
     if len(parts) < 2 or not all(isinstance(part, Results) for part in parts):
         raise UsageError("join needs two results or more; try join(nnlab.load(a), nnlab.load(b))")
@@ -25,6 +25,12 @@ def join(*parts: Results) -> Results:
                 raise UsageError(
                     f"these are results of different sweeps: they differ in their {what}; "
                     "join those that differ in their seeds alone"
+                )
+        for what, value in places(first).variables.items():
+            if not value.equals(places(other).variables.get(what)):
+                raise UsageError(
+                    f"these are results at other places of one sweep: they differ in their {what}; "
+                    "join before selecting or tuning"
                 )
     seeds = [seed for part in parts for seed in part.labels("seed").tolist()]
     if twice := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
@@ -45,6 +51,11 @@ def described(results: Results) -> dict[str, Any]:
     axes = {f"axis {axis}": results.labels(axis).tolist() for axis in results.axes}
     names = sorted(map(str, [*results.dataset, *results.recorded]))
     return {"axes": results.axes, **axes, **sweep, "metrics and recordings": names}
+
+
+def places(results: Results) -> xr.Dataset:
+    """Where in its sweep each cell lies: all coordinates but the seeds, and the runs' numbers."""
+    return results.dataset.drop_vars([*results.metrics, "diverged_at", "seed"], errors="ignore")
 
 
 def beside(parts: list[xr.Dataset]) -> xr.Dataset:

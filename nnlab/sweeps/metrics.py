@@ -14,6 +14,10 @@ from nnlab.sweeps.labels import words
 METRIC = "metric"
 MEASURED = ("loss", "accuracy", "squared_error")
 """Metrics that every sweep measures where they have a meaning."""
+OF_LOSS = ("train_loss", "val_loss", "test_loss")
+"""How the names of those end that lie on the scale of the loss that was trained."""
+ON_ONE_SCALE = ("val_accuracy", "val_squared_error")
+"""Those that compare runs of whatever losses."""
 
 
 def read_metrics(metrics: Any) -> tuple[Choice, ...]:
@@ -63,8 +67,11 @@ def check_name(label: str) -> None:
         )
 
 
-def check_judge(metric: str | None, metrics: Sequence[str]) -> None:
-    """Raise UsageError for a metric that is not there, or that would flatter what is chosen."""
+def check_judge(metric: str | None, metrics: Sequence[str], losses: Sequence[str] = ()) -> None:
+    """Raise UsageError for a metric that nobody can choose by.
+
+    It is not there, it would flatter what is chosen, or it is a loss where there are several.
+    """
     if str(metric).startswith("test_"):
         raise UsageError(
             f"{metric} is for the end: who chooses by test data has none left to test on; "
@@ -79,6 +86,16 @@ def check_judge(metric: str | None, metrics: Sequence[str]) -> None:
         )
     if metric is not None and metric not in metrics:
         raise unknown("metric", metric, [m for m in metrics if not m.startswith("test_")])
+    check_comparable(metric or "", losses, metrics)
+
+
+def check_comparable(metric: str, losses: Sequence[str], metrics: Sequence[str]) -> None:
+    """Raise UsageError for a loss where there are losses of several kinds: their scales differ."""
+    if len(losses) > 1 and metric.endswith(OF_LOSS):
+        judge = next((m for m in ON_ONE_SCALE if m in metrics), "a metric of your own")
+        raise UsageError(
+            f"{metric} of different losses ({', '.join(losses)}) cannot be compared; try {judge}"
+        )
 
 
 def larger_is_better(metric: str) -> bool:

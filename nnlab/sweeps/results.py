@@ -10,7 +10,7 @@ with one seed they are NaN.
 """
 
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,31 +24,24 @@ from nnlab.nn.losses import NEVER_NEGATIVE
 from nnlab.sweeps import choosing, netcdf
 from nnlab.sweeps.choosing import DRAW
 from nnlab.sweeps.labels import label, place_of
-from nnlab.sweeps.metrics import check_judge, is_share, larger_is_better, of_examples
+from nnlab.sweeps.metrics import (
+    check_comparable,
+    check_judge,
+    is_share,
+    larger_is_better,
+    of_examples,
+)
+from nnlab.sweeps.rows import RUN, Table, rows
 from nnlab.sweeps.statistics import labelled, paired_interval, t_interval
 from nnlab.sweeps.store import JUDGED_BY
 
 Names = str | Iterable[str]
-RUN = "run"
-"""The variable [axis, ...] that numbers distinct configs: cells of one number share their runs."""
 OWN = ("diverged_at", RUN)
 """Variables that are no metrics."""
 CONSTANT = "constant_"
 """Before a metric: the attribute that holds what one answer for all examples scores."""
 Epoch = int | Literal["all"] | None
 KINDS = ("train", "val", "test")
-
-
-class Table(xr.Dataset):
-    """What `Results.best` found; as a DataFrame it has one row where every axis was chosen."""
-
-    __slots__ = ()
-
-    def to_dataframe(self, dim_order: Sequence[Hashable] | None = None) -> pd.DataFrame:
-        """As xarray's, and one row of what has no dimensions."""
-        if self.dims:
-            return super().to_dataframe(dim_order)
-        return self.expand_dims("row").to_dataframe().reset_index(drop=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,11 +68,12 @@ class Results:
 
     def __repr__(self) -> str:
         sizes = [f"{self.dataset.sizes[name]} {name}" for name in (*self.axes, "seed")]
+        shared = f" in {self.finished.size:,} cells" * (self.runs < self.finished.size)
         epochs = f", {self.dataset.sizes['epoch']} epochs" if "epoch" in self.dataset.dims else ""
         data = f", data {self.dataset.attrs['data']}" if "data" in self.dataset.attrs else ""
-        finished, diverged = int(self.finished.sum()), int(self.diverged.sum())
+        finished, diverged = self.count(self.finished), self.count(self.diverged)
         return (
-            f"Results: {self.finished.size:,} runs = {' × '.join(sizes)}{epochs}{data}; "
+            f"Results: {self.runs:,} runs{shared} = {' × '.join(sizes)}{epochs}{data}; "
             f"{finished:,} finished, {diverged:,} of them diverged\n"
             f"  metrics: {', '.join(self.metrics)}"
         )
@@ -111,9 +105,22 @@ class Results:
     @property
     def configs(self) -> int:
         """How many distinct configs there are: cells that differ in nothing they read are one."""
-        cells = self.dataset.get(RUN)
-        sizes = [self.dataset.sizes[axis] for axis in self.axes]
-        return int(np.prod(sizes)) if cells is None else int(np.unique(cells).size)
+        return int(self.distinct.sum())
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are, finished or not; those that cells share count once."""
+        return self.configs * self.dataset.sizes["seed"]
+
+    @property
+    def distinct(self) -> xr.DataArray:
+        """[axis, ...], True at the first cell of each distinct config."""
+        run = self.dataset.get(RUN)
+        if run is None:
+            return xr.ones_like(self.dataset["diverged_at"].isel(seed=0, drop=True), dtype=bool)
+        first = np.zeros(run.size, bool)
+        first[np.unique(run.values, return_index=True)[1]] = True
+        return run.copy(data=first.reshape(run.shape))
 
     @property
     def headline(self) -> str:
@@ -143,6 +150,10 @@ class Results:
     def diverged(self) -> xr.DataArray:
         """[..., seed], True where some epoch had a loss that is not finite."""
         return self.dataset["diverged_at"] > 0
+
+    def count(self, which: xr.DataArray) -> int:
+        """How many runs are `which` [axis, ..., seed]; those that cells share count once."""
+        return int((which & self.distinct).sum())
 
     def reads(self, axis: str) -> xr.DataArray:
         """[other axes...], True where the axis makes a difference: Adam does not read momentum."""
@@ -199,9 +210,10 @@ class Results:
     def judged_by(self, metric: str | None) -> "Results":
         """The same results, with another headline to choose by (None: as it was) in every report.
 
-        Raises UsageError for an unknown metric, and for one of test data.
+        Raises UsageError for an unknown metric, for one of test data, and for a loss where there
+        are losses of several kinds.
         """
-        check_judge(metric, self.metrics)
+        check_judge(metric, self.metrics, self.losses(self.axes))
         named = {} if metric is None else {JUDGED_BY: metric}
         return self.with_data(self.dataset.assign_attrs(named))
 
@@ -236,7 +248,7 @@ class Results:
     ) -> xr.Dataset:
         """Every value of an axis minus the reference value, paired by seed: mean, low, high, n."""
         (dim,) = self._over([dim])
-        choosing.comparable(self, metric, [dim])
+        check_comparable(metric, self.losses([dim]), self.metrics)
         place = {dim: self._place(dim, reference)}
         x, finished = self.values(metric, epoch), self.finished
         y = x.isel(place, drop=True).broadcast_like(x).transpose(*x.dims)
@@ -249,9 +261,10 @@ class Results:
         The best place has the best mean of `metric` over seeds.  Candidates are compared on the
         seeds that all of them finished; where there is no such seed, those with the most finished
         seeds compete.  A mean that is not finite never wins, nor does a place of which every run
-        diverged.  For a value of another axis only those compete who read it, if any do: Adam says
-        nothing about momentum 0.5.  The chosen values stay as coordinates along the other axes;
-        they are missing where no candidate is left, or where the chosen run does not read them.
+        diverged.  For values of other axes only those compete who read them all, or any where none
+        reads all: Adam says nothing about momentum 0.5.  The chosen values stay as coordinates
+        along the other axes; they are missing where the chosen run does not read them, and where
+        nobody wins: there the runs are those of a candidate with the most finished seeds.
         """
         return choosing.tuned(self, metric or self.headline, self._over(over))
 
@@ -265,9 +278,11 @@ class Results:
         """For each cell of the other axes, the best place along `over` (None: all axes but draw).
 
         Variables: the chosen value of each axis in `over`, the metric with `_low` and `_high`, the
-        same for each metric in `report` (choose on validation data, report on test data), the
-        numbers `n` of finished and `diverged` of diverged seeds, and `at_border`: a chosen number
-        ends its axis (see `border`), so a better one may lie beyond.
+        same for each metric in `report`, the numbers `n` of finished and `diverged` of diverged
+        seeds, and `at_border`: a chosen number ends its axis (see `border`), so a better one may
+        lie beyond.  Choose on validation data, report on test data: its examples are fresh.  The
+        networks are those that chose, and what luck they had they show there too; fresh seeds do
+        not (`nnlab.confirm`).
         """
         metric, over = metric or self.headline, self._over(over)
         chosen = self.tuned(metric, over)
@@ -287,21 +302,23 @@ class Results:
     def border(self, knob: str, metric: str, chosen: xr.DataArray) -> xr.DataArray:
         """-1 where a chosen number is the lower border of what was tried, 1 the upper, else 0.
 
-        On a grid that is its first or last value (a lower border of 0 is natural, not a limit).  In
-        a random search it is where the best configs crowd (see `sweeps.border`).
+        On a grid that is its first or last value; in a random search it is where the best configs
+        crowd (see `sweeps.border`).  A lower border of 0 is natural, not a limit.  Of what was
+        `tuned` before, nobody knows here what was tried.
         """
         return choosing.at_border(self, knob, metric, chosen)
 
     def to_dataframe(self, epoch: Epoch = None) -> pd.DataFrame:
         """Tidy: one row per run, a column per knob and metric; with epoch="all", per run and epoch.
 
-        The longer table leaves out what is measured once.
+        The longer table leaves out what is measured once.  A knob that a run does not read
+        is missing, and cells that share a run are one row (configs listed by hand keep theirs).
         """
         history = {m: "epoch" in self.dataset[m].dims for m in self.metrics}
         kept = [m for m in self.metrics if history[m] or epoch != "all"]
         columns = {m: self.values(m, epoch if history[m] else None) for m in kept}
         table = xr.Dataset({**columns, "diverged_at": self.dataset["diverged_at"]})
-        return table.to_dataframe().reset_index()
+        return rows(self, table).reset_index(drop=True)
 
     # Storing -----------------------------------------------------------------------------------
 
@@ -341,7 +358,8 @@ class Results:
     def losses(self, axes: Iterable[str]) -> list[str]:
         """The losses there are along some axes."""
         along = "loss" in self.along(list(axes))
-        return list(map(str, dict.fromkeys(self.labels("loss").tolist()))) if along else []
+        kinds = dict.fromkeys(self.labels("loss").tolist()) if along else {}
+        return [str(kind) for kind in kinds if not pd.isna(kind)]
 
     def along(self, axes: list[str]) -> list[str]:
         """The axes, and the knobs that are coordinates along them."""

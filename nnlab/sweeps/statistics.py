@@ -16,6 +16,9 @@ from scipy.special import stdtr, stdtrit
 
 from nnlab.errors import UsageError
 
+ROUNDING = float(np.finfo(np.float32).eps)
+"""Results hold float32 values, whose differences are known to this share of them."""
+
 
 class Interval(NamedTuple):
     """A mean with its confidence limits, and the number n of runs behind it."""
@@ -77,12 +80,18 @@ def paired_interval(
 
     With common random numbers var(x - y) = var(x) + var(y) - 2 cov(x, y), so what the seed does
     to both cancels.  A pair in which both losses are infinite has no difference: the mean is NaN.
+    Differences that agree as far as float32 values can tell count as one, without spread.
     Source: Law, Simulation Modeling and Analysis, 5th ed. (2015), section 11.2.
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
     present = ~(np.isnan(x) | np.isnan(y)) if where is None else where
     with np.errstate(invalid="ignore"):
-        return t_interval(x - y, confidence, axis, present)
+        found = t_interval(x - y, confidence, axis, present)
+        beside = np.abs(x - y - np.expand_dims(found.mean, axis))
+        rounding = ROUNDING * np.maximum(np.abs(x), np.abs(y))
+        alike = np.all((beside <= rounding) | ~np.asarray(present), axis) & (found.n > 1)
+    low, high = (np.where(alike, found.mean, end) for end in (found.low, found.high))
+    return Interval(found.mean, low, high, found.n)
 
 
 def p_value(found: Interval, confidence: float = 0.95) -> NDArray:
@@ -90,13 +99,15 @@ def p_value(found: Interval, confidence: float = 0.95) -> NDArray:
 
     p = 2 T(-|mean| sqrt(n) / s), with T Student's distribution function with n - 1 degrees of
     freedom and s read from the interval, of that `confidence`.  NaN where there is no interval.
-    Source: Student, "The probable error of a mean", Biometrika 6 (1908).
+    Values without any spread are no normal ones: then p = 2^(1 - n), that of n equal signs.
+    Source: Student, "The probable error of a mean", Biometrika 6 (1908); Dixon & Mood, "The
+    statistical sign test", Journal of the American Statistical Association 41 (1946).
     """
     freedom = np.asarray(found.n, float) - 1
     with np.errstate(invalid="ignore", divide="ignore"):
         error = (found.high - found.mean) / stdtrit(freedom, (1 + confidence) / 2)
         p = 2 * stdtr(freedom, -np.abs(found.mean / error))
-    return np.where((found.mean == 0) & (error == 0), 1.0, p)
+    return np.where(error == 0, np.where(found.mean == 0, 1.0, 2.0**-freedom), p)
 
 
 def holm(p: ArrayLike) -> NDArray:
@@ -114,6 +125,22 @@ def holm(p: ArrayLike) -> NDArray:
     left = np.arange(order.size, 0, -1)
     together[order] = np.minimum(1, np.maximum.accumulate(left * p[order]))
     return together
+
+
+def against_best(rows: ArrayLike, where: ArrayLike) -> NDArray:
+    """The p-values of paired differences from the first of some rows [rows, seeds], their best.
+
+    As these same numbers made it the first, each of its m - 1 differences may be any of the
+    m (m - 1) / 2 between two rows: Holm's p-values, of all of these together.  NaN for itself, and
+    where there is no interval.  `where` says which values are present.
+    """
+    x, present = np.asarray(rows, float), np.asarray(where, bool)
+    pairs = [
+        p_value(paired_interval(x[i], x[i + 1 :], where=present[i] & present[i + 1 :]))
+        for i in range(len(x) - 1)
+    ]
+    together = holm(np.concatenate([[np.nan], *pairs]))
+    return together[: len(x)]
 
 
 Spacing = Literal["linear", "log", "symlog"]

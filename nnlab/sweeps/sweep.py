@@ -158,6 +158,13 @@ class Sweep:
         fitted = [f"train_{name}" for name in found] if self.recording.fit else []
         return ("train_loss", *fitted, "val_loss", *(f"val_{name}" for name in found))
 
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The losses that are swept: more than one cannot be compared by their own values."""
+        configs = [config["loss"] for config in self.axes.get(CONFIG, []) if "loss" in config]
+        swept = [*self.axes.get("loss", []), *configs]
+        return tuple(dict.fromkeys(choice.label for choice in swept))
+
     @cached_property
     def grid(self) -> Grid:
         """What each cell trains."""
@@ -242,7 +249,7 @@ class Sweep:
         or is called with a `Status` after every chunk. `by` is the metric to choose by, as in
         `Results.judged_by`; it is kept with the results until another is given.
         """
-        check_judge(by, self.metrics)
+        check_judge(by, self.metrics, self.losses)
         if not isinstance(progress, bool) and not callable(progress):
             raise UsageError(f"progress is True, False or a function of a Status, got {progress!r}")
         groups = self.groups(lanes)
