@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.workloads import Config, Workload
 from nnlab import trees
 from nnlab.data.dataset import Split
+from nnlab.lanes.devices import host
 from nnlab.models.model import Settings
 from nnlab.nn.initializers import zeros
 from nnlab.sweeps.choices import resolve
@@ -78,7 +79,7 @@ def inputs(work: Workload, nudged: bool = False) -> Inputs:
         weights = trees.map(np.asarray, weights)
         return trees.map(up, weights) if nudged else weights
 
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+    with jax.default_device(host()):
         return Inputs(
             *map(ready, (data.train, data.valid, data.test)),
             rows={seed: rows(seed) for seed in work.seeds},

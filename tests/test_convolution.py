@@ -15,6 +15,7 @@ from nnlab.nn.convolution import conv2d, conv_general_dilated, geometry
 from nnlab.nn.correlation import FEWEST, PART, plain
 from nnlab.nn.pooling import max_pool2d, mean_pool2d
 from nnlab.nn.strides import fold, folding, unfold
+from nnlab.train.loop import PRECISIONS
 
 RNG = np.random.default_rng(5)
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
@@ -353,3 +354,49 @@ def test_lifted_pools_have_the_derivatives_of_separate_ones_in_both_modes(pool):
             lambda a, b, i=lane: np.testing.assert_allclose(a[i], b, **NEAR), lifted, (y, dy, g)
         )
         np.testing.assert_allclose(2 * jnp.vdot(y, dy), jnp.vdot(g, v[lane]), rtol=1e-4)
+
+
+def flax_conv(x, k):
+    order = ("NHWC", "HWIO", "NHWC")
+    return conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=order)
+
+
+@pytest.mark.parametrize("conv", [conv2d, flax_conv])
+@pytest.mark.parametrize(
+    ("precision", "factors", "said"),
+    [
+        ("float32", "f32", "HIGHEST"),
+        ("tensorfloat32", "f32", "HIGH"),
+        ("bfloat16", "bf16", None),
+    ],
+)
+def test_precision_reaches_convolutions_and_their_gradients(
+    conv, precision, factors, said, monkeypatch
+):
+    """On an accelerator, whose convolutions are XLA's own."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    x, k = jnp.ones((2, 5, 5, 3)), jnp.ones((3, 3, 3, 4))
+
+    def loss(x, k):
+        return jnp.sum(conv(x, k) ** 2)
+
+    with jax.default_matmul_precision(PRECISIONS[precision]):
+        step = jax.value_and_grad(loss, (0, 1))
+        text = jax.jit(step).lower(x, k).as_text()
+        shapes = jax.eval_shape(step, x, k)
+    lines = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+    assert len(lines) == 3
+    for line in lines:
+        assert line.rpartition("->")[0].count(f"x{factors}>") == 2
+        assert said is None or line.count(f"<precision {said}>") == 2
+    assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype(jnp.float32)}
+
+
+def test_a_convolution_of_bfloat16_factors_is_near_that_of_float32(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    x, k = (jnp.asarray(a, jnp.float32) for a in (normal(2, 6, 5, 3), normal(3, 3, 3, 4)))
+    plainly = conv2d(x, k)
+    with jax.default_matmul_precision(PRECISIONS["bfloat16"]):
+        rounded = conv2d(x, k)
+    assert rounded.dtype == jnp.float32
+    assert 0 < jnp.max(jnp.abs(rounded - plainly)) < 2**-5 * jnp.max(jnp.abs(plainly))

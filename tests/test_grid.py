@@ -13,7 +13,7 @@ from nnlab import UsageError
 from nnlab.lanes.devices import cache_bytes, devices
 from nnlab.lanes.planner import shape_chunks, target_lanes
 from nnlab.sweeps.choices import TABLES
-from nnlab.sweeps.group import cut, footprint
+from nnlab.sweeps.group import cut
 
 
 def sweep_of(axes: dict, hidden=(8,), **knobs) -> nnlab.Sweep:
@@ -198,6 +198,17 @@ def test_lanes_follow_the_size_of_the_network():
     assert target_lanes(400_000, 2**30, 2**37, None) < gpu / 10
 
 
+def test_lanes_of_an_accelerator_follow_their_rule_s_memory_and_their_evaluation():
+    lanes = target_lanes(400_000, 1_000_000, 2**34, None)
+    assert lanes == target_lanes(400_000, 1_000_000, 2**34, None, rule_bytes=800_000)
+    assert target_lanes(400_000, 1_000_000, 2**34, None, rule_bytes=8_000_000) < lanes / 3
+    assert target_lanes(400_000, 1_000_000, 2**34, None, evaluation_bytes=3_000_000) == lanes
+    assert target_lanes(400_000, 1_000_000, 2**34, None, evaluation_bytes=30_000_000) < lanes / 5
+    assert target_lanes(400_000, 0, 2**34, 2**22, 8_000_000, 30_000_000) == target_lanes(
+        400_000, 0, 2**34, 2**22
+    ), "a CPU's caches decide"
+
+
 def test_lanes_that_fill_the_cache_train_alone_but_optimizers_of_one_block_together(monkeypatch):
     monkeypatch.setattr("nnlab.sweeps.group.cache_bytes", lambda _: 1)
     (alone,) = sweep_of({"learning_rate": [0.1, 0.2]}).groups()
@@ -205,20 +216,6 @@ def test_lanes_that_fill_the_cache_train_alone_but_optimizers_of_one_block_toget
     mixed = sweep_of({"optimizer": ["sgd", "adam", "momentum", "nadam", "radam"]})
     assert [(g.shape.lanes, g.together) for g in mixed.groups()] == [(5, 4)]
     assert [g.together for g in mixed.groups(1)] == [1]
-
-
-def test_a_lanes_footprint_is_its_parameters_and_what_its_backward_pass_keeps():
-    """Of one example at least its inputs, its hidden outputs and their slopes; with batch, more."""
-
-    def of(**knobs):
-        sweep = sweep_of({"learning_rate": [0.1]}, hidden=(50,), **knobs)
-        (group,) = sweep.groups()
-        return footprint(group.recipes[0], group.for_tasks[0], sweep.data)
-
-    (weights, small), (_, middle), (_, large) = (of(batch_size=n) for n in (20, 40, 60))
-    assert weights == 4 * (5 * 50 + 50 + 50 * 3 + 3)
-    assert large - middle == middle - small >= 20 * 4 * (5 + 50 + 50)
-    assert of(batch_norm=True)[1] > small
 
 
 @pytest.mark.parametrize("axis", [["relu", "maxout:8"], ["maxout:8", "relu"]])
@@ -254,6 +251,16 @@ def test_more_chunks_than_lanes_are_never_cut_for_one_device():
     shape = shape_chunks([[100]], 1, 25, 1)
     assert (shape.lanes, shape.chunks) == (25, 4)
     assert np.prod([shape.lanes, shape.chunks]) == 100
+
+
+@pytest.mark.parametrize(
+    ("configs", "target", "devices", "turns", "chunks"),
+    [(8, 32, 2, 4, 2), (64, 32, 64, 4, 64), (1000, 4096, 8, 1, 8), (3, 32, 8, 4, 3)],
+)
+def test_no_device_stands_idle_while_another_has_two_configs(
+    configs, target, devices, turns, chunks
+):
+    assert shape_chunks([[configs]], 1, target, devices, turns=turns).chunks == chunks
 
 
 def test_no_chunk_holds_nothing_but_copies():

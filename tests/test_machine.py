@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,13 +14,15 @@ from hurry import environment
 import nnlab
 from nnlab.errors import UsageError
 from nnlab.lanes import cache
+from nnlab.lanes import devices as machine
 from nnlab.lanes.stored import store, stored_rule, stored_task
 from nnlab.optim import OPTIMIZERS_SEE
 from nnlab.optim.adam import adam
 from nnlab.optim.layerwise import lars
 from nnlab.optim.muon import muon
 from nnlab.sweeps.arrays import program_data
-from nnlab.sweeps.predict import STEPS, shortened
+from nnlab.sweeps.predict import STEPS, fingerprint, shortened
+from nnlab.sweeps.starts import draw
 from nnlab.train.task import Task, rule
 
 
@@ -141,3 +145,114 @@ def test_weights_are_drawn_while_the_devices_train():
         [sys.executable, "-c", DRAWING], env=environment() | TWO, capture_output=True, text=True
     )
     assert done.stdout == "[False, False]\n", done.stderr
+
+
+def test_weights_are_drawn_where_jax_is_kept_to_an_accelerator(sweep, monkeypatch):
+    """By JAX_PLATFORMS=cuda there is no CPU to draw them on."""
+    (group,) = sweep.groups()
+    drawn = draw(group.recipes[0], [0], sweep.data, False)
+    found = jax.local_devices()
+
+    def no_cpu(backend=None):
+        if backend == "cpu":
+            raise RuntimeError("Unknown backend cpu")
+        return found
+
+    monkeypatch.setattr(jax, "local_devices", no_cpu)
+    assert machine.host() == found[0]
+    again = draw(group.recipes[0], [0], sweep.data, False)
+    jax.tree.map(np.testing.assert_array_equal, drawn, again)
+
+
+def test_other_processes_devices_are_theirs(monkeypatch):
+    (own, *_) = jax.devices()
+    monkeypatch.setattr(jax, "local_devices", lambda: [own])
+    assert machine.devices() == [own]
+    assert machine.describe() == f"1 x {own.device_kind} (cpu)"
+
+
+@pytest.mark.parametrize(
+    ("files", "allowed"),
+    [
+        ({}, 10**6),
+        ({"cpu.max": "max 100000\n"}, 10**6),
+        ({"cpu.max": "100000 100000\n"}, 1),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "20000 100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 10**6),
+        ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "250000\n"}, 10**6),
+    ],
+)
+def test_a_container_s_cores_are_those_it_may_use(files, allowed, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(64))
+    limits(tmp_path, files)
+    assert machine.cores(tmp_path) == min(64, allowed)
+
+
+@pytest.mark.parametrize("name", ["memory.max", "memory/memory.limit_in_bytes"])
+def test_a_container_s_memory_is_what_it_may_use(name, tmp_path):
+    found = jax.local_devices()
+    whole = machine.memory(found, tmp_path)
+    for said, allowed in (("max", None), (str(2**63), None), (str(2**30), 2**30)):
+        limits(tmp_path, {name: f"{said}\n"})
+        assert machine.memory(found, tmp_path) == (allowed // len(found) if allowed else whole)
+
+
+def limits(place, files):
+    for name, text in files.items():
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text(text)
+
+
+def test_without_a_home_things_are_remembered_among_temporary_files(monkeypatch, tmp_path):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("NNLAB_CACHE_DIR", str(tmp_path / "given"))
+    assert cache.directory() == tmp_path / "given"
+    monkeypatch.delenv("NNLAB_CACHE_DIR")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    cache.remember_speed("a", 2.0)
+    assert cache.speeds() == {"a": 2.0}
+    assert cache.directory() == tmp_path / "nnlab"
+
+
+def test_a_speed_is_that_of_one_program_on_one_machine(sweep, monkeypatch):
+    def named(function):
+        function.__name__ = function.__qualname__ = "own"
+        return function
+
+    def prints(activation, data=sweep.data):
+        model = nnlab.models.mlp([8])
+        (group,) = nnlab.Sweep(model, data, activation=activation, batch_size=10).groups()
+        return fingerprint(group, data)
+
+    first, second = named(lambda x: jnp.tanh(x)), named(lambda x: jnp.sin(jnp.sin(x)))
+    assert prints(first) == prints(first) != prints(second)
+    images = sweep.data.train._replace(x=sweep.data.train.x.astype(np.uint8))
+    assert prints("relu") != prints("relu", replace(sweep.data, train=images))
+    before = prints("relu")
+    monkeypatch.setattr("nnlab.sweeps.predict.processor", lambda: "another")
+    assert prints("relu") != before
+
+
+def test_a_processor_is_told_by_its_name_and_widest_vectors(tmp_path):
+    told = tmp_path / "cpuinfo"
+    told.write_text("processor\t: 0\nmodel name\t: A Processor\nflags\t\t: sse avx avx2\n")
+    assert machine.processor(told) == "A Processor avx2"
+    assert machine.processor(tmp_path / "nothing")
+
+
+def test_chunks_begun_on_a_larger_machine_are_refused_where_they_cannot_be_held(
+    sweep, monkeypatch, tmp_path
+):
+    done = sweep.run(tmp_path, progress=False)
+    monkeypatch.setattr("nnlab.sweeps.execute.memory", lambda devices: 1)
+    again = sweep.run(tmp_path, progress=False)  # nothing is left to train
+    np.testing.assert_array_equal(again["val_loss"], done["val_loss"])
+    next(tmp_path.glob("chunks/*.npz")).unlink()
+    with pytest.raises(UsageError, match="continue on fewer devices, or on the kind of device"):
+        sweep.run(tmp_path, progress=False)

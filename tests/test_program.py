@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from engine import blobs
 from jax.errors import JaxRuntimeError
 
+import nnlab
 from nnlab.lanes import program
 from nnlab.lanes.segments import Segments, join, over, split
 from nnlab.optim.core import Sees
@@ -77,3 +79,17 @@ def test_other_errors_of_the_compiler_are_not_swallowed():
 
     with pytest.raises(JaxRuntimeError, match="out of luck"):
         program.compile_for("cpu", Broken())
+
+
+def test_float64_of_a_person_is_that_of_one_thread_and_networks_stay_float32():
+    """Others place chunks and start rounds; batch norm's parameters are float32 as all are."""
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        net = nnlab.Sweep(
+            nnlab.models.mlp([8]), blobs(), {"batch_norm": [True]}, epochs=1, batch_size=20
+        )
+        assert np.isfinite(net.run(progress=False)["val_loss"].values).all()
+        wide = nnlab.models.from_loss(
+            lambda w, _: jnp.sum((w - 1 / 3) ** 2), lambda key: jax.random.normal(key, (2,))
+        )
+        found = nnlab.Sweep(wide, learning_rate=0.25, optimizer="sgd", epochs=60, batch_size=1)
+        assert float(found.run(progress=False)["val_loss"].min()) < 1e-20

@@ -7,6 +7,7 @@ switches rule: JAX_COMPILATION_CACHE_DIR moves them, JAX_ENABLE_COMPILATION_CACH
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import jax
@@ -21,9 +22,17 @@ MOST_SPEEDS = 1000
 
 
 def directory() -> Path:
-    """NNLAB_CACHE_DIR, or nnlab's folder in the user's cache directory."""
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("NNLAB_CACHE_DIR") or Path(caches) / "nnlab")
+    """NNLAB_CACHE_DIR, or nnlab's folder in the user's cache directory.
+
+    For a user without a home it is among the temporary files.
+    """
+    if given := os.environ.get("NNLAB_CACHE_DIR"):
+        return Path(given)
+    caches = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return Path(caches or Path.home() / ".cache") / "nnlab"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / "nnlab"
 
 
 def keep_programs() -> None:
@@ -54,8 +63,8 @@ def remember_speed(fingerprint: str, rate: float) -> None:
     known.pop(fingerprint, None)
     known[fingerprint] = rate
     recent = dict(list(known.items())[-MOST_SPEEDS:])
-    path = directory() / SPEEDS
     try:
+        path = directory() / SPEEDS
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as draft:
             draft.write_text(json.dumps(recent, indent=1))

@@ -1,10 +1,12 @@
 """Which devices train: every accelerator, or one XLA device per CPU core."""
 
 import os
+import platform
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from math import ceil
 from pathlib import Path
 
 import jax
@@ -15,6 +17,9 @@ from nnlab.types import Device
 LAPACK = "scipy.linalg.cython_lapack"
 """The module through which jax finds LAPACK."""
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+LIMITS = Path("/sys/fs/cgroup")
+"""Where Linux says what a container may take of the machine."""
+PROCESSOR = Path("/proc/cpuinfo")
 MOST_CACHE = 5 * 2**20
 """A virtual machine is told of all of a processor's cache, which it shares with strangers.
 
@@ -23,9 +28,23 @@ at 0.8 to 0.97 of the speed of lanes that fill 4; what fills 4 loses nothing whe
 """
 
 
-def cores() -> int:
-    """The processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(limits: Path = LIMITS) -> int:
+    """The processor cores this process may use, a part of one counting as one."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    times = (
+        limit(limits / "cpu.max"),
+        limit(limits / "cpu" / "cpu.cfs_quota_us") + limit(limits / "cpu" / "cpu.cfs_period_us"),
+    )
+    allowed = [ceil(pair[0] / pair[1]) for pair in times if len(pair) == 2 and min(pair) > 0]
+    return min([found or 1, *allowed])
+
+
+def limit(path: Path) -> list[int]:
+    """The numbers in a file of a control group; none where there is no file, or no limit."""
+    try:
+        return [int(word) for word in path.read_text().split()]
+    except (OSError, ValueError):
+        return []
 
 
 def asked() -> bool:
@@ -55,9 +74,9 @@ def prepare() -> None:
 
 
 def devices() -> list[Device]:
-    """The devices of the default backend, with a hint when CPU cores will stand idle."""
+    """The default backend's devices of this process, with a hint when cores will stand idle."""
     prepare()
-    found = jax.devices()
+    found = jax.local_devices()
     if found[0].platform == "cpu" and len(found) == 1 < cores() and not asked():
         warnings.warn(
             f"jax was already running with 1 device on {cores()} cores; for the speed of all of "
@@ -85,10 +104,20 @@ def one_thread_each(devices: Sequence[Device]) -> Iterator[None]:
         yield
 
 
-def memory(devices: Sequence[Device]) -> int:
+def host() -> Device:
+    """The CPU's first device; the first of all where jax is kept to accelerators."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return jax.local_devices()[0]
+
+
+def memory(devices: Sequence[Device], limits: Path = LIMITS) -> int:
     """Bytes a device can hold, CPU devices sharing the machine's; unknown counts as 8 GiB."""
     if devices[0].platform == "cpu" and hasattr(os, "sysconf"):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(devices)
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        allowed = limit(limits / "memory.max") + limit(limits / "memory" / "memory.limit_in_bytes")
+        return min([whole, *allowed]) // len(devices)
     return int((devices[0].memory_stats() or {}).get("bytes_limit", 8 * 2**30))
 
 
@@ -112,3 +141,15 @@ def describe() -> str:
     """The devices in words, for results and reports."""
     found = devices()
     return f"{len(found)} x {found[0].device_kind} ({found[0].platform})"
+
+
+def processor(described: Path = PROCESSOR) -> str:
+    """The processor's name and its widest vector instructions, as far as the system tells."""
+    try:
+        lines = [line.partition(":") for line in described.read_text().splitlines()]
+    except OSError:
+        return platform.processor() or platform.machine()
+    told = {name.strip(): value.strip() for name, _, value in lines}
+    flags = told.get("flags", "").split()
+    vectors = [word for word in ("avx512f", "avx2", "avx") if word in flags]
+    return " ".join([told.get("model name", platform.machine()), *vectors[:1]])

@@ -36,6 +36,12 @@ Measured: 2c2d by batches of 128 is fastest by 1 lane; with a quarter of its cha
 layers of 100 by batches of 2,000, by 2.
 """
 MOST_LANES_ACCELERATOR = 4096
+SHARE_OF_ROUND = 3
+"""A round's lanes take one part in so many of an accelerator's memory.
+
+Two rounds are in line (`lanes.rounds`); the rest is for the data, the records and what a compiler
+needs beside.
+"""
 TURNS = 4
 """A chunk of one segment holds up to so many times the target's lanes, which train in turn.
 
@@ -64,20 +70,27 @@ class Shape(NamedTuple):
 
 
 def target_lanes(
-    parameter_bytes: int, activation_bytes: int, memory: int, cache: int | None
+    parameter_bytes: int,
+    activation_bytes: int,
+    memory: int,
+    cache: int | None,
+    rule_bytes: int | None = None,
+    evaluation_bytes: int = 0,
 ) -> int:
-    """Lanes per device: cache-sized on a CPU, half the memory on an accelerator (cache None).
+    """Lanes per device: cache-sized on a CPU, a share of the memory on an accelerator (cache None).
 
-    `parameter_bytes` and `activation_bytes` are one lane's, the latter what its backward pass
-    needs of a batch; `memory` and `cache` are the device's. Lanes of large activations are few, or
+    The bytes are one lane's: `activation_bytes` are what its backward pass needs of a batch,
+    `rule_bytes` what its rule remembers (two moments, unless told), `evaluation_bytes` what an
+    evaluation needs; `memory` and `cache` are the device's. Lanes of large activations are few, or
     one: others would only take memory.
     """
     if cache is not None:
         lanes = max(LEAST_LANES_CPU, CACHE_SHARE * cache // (COPIES * parameter_bytes))
         room = ceil(ACTIVATIONS_SHARE * cache / max(1, activation_bytes))
         return int(min(lanes, room, MOST_LANES_CPU))
-    lane = 2 * COPIES * parameter_bytes + 3 * activation_bytes
-    return int(min(max(memory // 2 // lane, 1), MOST_LANES_ACCELERATOR))
+    rule = 2 * parameter_bytes if rule_bytes is None else rule_bytes
+    lane = 2 * (2 * parameter_bytes + rule) + max(3 * activation_bytes, evaluation_bytes)
+    return int(min(max(memory // SHARE_OF_ROUND // lane, 1), MOST_LANES_ACCELERATOR))
 
 
 def pieces(lanes: int, target: int) -> int:
@@ -108,7 +121,8 @@ def shape_chunks(
 
     def cuts() -> Iterator[Shape]:
         fewest = min(ceil(total / (limit * turns)), most)  # more than `most` would be copies alone
-        for chunks in range(fewest, min(ceil(total / max(1, target // 4)), most) + 1):
+        useful = max(ceil(total / max(1, target // 4)), devices)
+        for chunks in range(fewest, min(useful, most) + 1):
             counts = tuple(tuple(ceil(n / chunks) for n in row) for row in configs)
             room = limit // sum(map(sum, counts)) if chunks == 1 else 1
             for together in range(1, max(1, min(seeds, room)) + 1):

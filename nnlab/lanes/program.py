@@ -133,6 +133,7 @@ class Program:
         )
         self._lowered: Any = None
         self._compiled: Callable[..., Record] | None = None
+        self._wide = jax.config.jax_enable_x64  # type: ignore[attr-defined]
         self.compile_seconds = 0.0
 
     @uncollected()
@@ -169,12 +170,14 @@ class Program:
             for c in chunks
         ]
         stacked = trees.map(lambda *leaves: np.stack(leaves), *stored)
-        return jax.device_put(stacked, self._split)
+        with jax.enable_x64(self._wide):  # a setting of one thread, and others place and start
+            return jax.device_put(stacked, self._split)
 
     def __call__(self, placed: Chunk) -> Record:
         """Train what was placed, perhaps not waited for; leaves [devices, seeds, ..., lanes]."""
         assert self._compiled is not None  # noqa: S101
-        return self._compiled(placed, self._data)
+        with jax.enable_x64(self._wide):
+            return self._compiled(placed, self._data)
 
     def _train(self, chunk: Chunk, data: Data) -> Record:
         """One device's chunk; its leading axis of length 1 is the device."""

@@ -7,8 +7,8 @@ On a CPU a convolution and its two transposes are primitives here, computed by t
 `nnlab.nn.correlation`, one lane after the other: jax's own rule takes lanes for groups of features,
 and its gradients inside a `scan` are in an order for which XLA has only loops, 6 to 80 times slower
 (jax 0.10). They are bilinear, and each one's derivatives are the other two: they may be
-differentiated in any order and mode. Elsewhere XLA's own is used, with jax's gradients. jax's
-default backend, the one that trains, decides at trace time.
+differentiated in any order and mode. Elsewhere XLA's own is used, with jax's gradients, at the
+precision of matrix products. jax's default backend, the one that trains, decides at trace time.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,10 +30,11 @@ from nnlab.nn.correlation import (
     correlate,
     input_gradient,
     kernel_gradient,
-    plain,
 )
 
 Maps = Float[Array, "batch h w features"]
+TF32, BFLOAT16 = "TF32_TF32_F32", "BF16_BF16_F32"
+"""jax's algorithms of matrix products, as `nnlab.train.loop` asks for them."""
 
 
 class Windows(NamedTuple):
@@ -81,7 +82,11 @@ def conv2d(
     size, taps = x.shape[1:3], kernel.shape[:2]
     at = geometry(size, taps, stride, padding)
     on_cpu = jax.default_backend() == "cpu"
-    y: Any = correlate_p.bind(x, kernel, at=at) if on_cpu else plain(x, kernel, at)
+    y: Any = (
+        correlate_p.bind(x, kernel, at=at)
+        if on_cpu
+        else by_xla(x, kernel, at.steps, at.pads, dimension_numbers=ORDER)
+    )
     return y if bias is None else y + bias[None, None, None, :]
 
 
@@ -99,6 +104,22 @@ def behind(count: int, pixels: int, window: int, stride: int, before: int) -> in
     return (count - 1) * stride + window - pixels - before
 
 
+def by_xla(lhs: Array, rhs: Array, *where: Any, **more: Any) -> Array:
+    """`jax.lax.conv_general_dilated` with its factors rounded as those of matrix products are.
+
+    jax rounds a convolution as the platform likes where its default names an algorithm of products.
+    So TF32 is asked for by jax's other name, and bfloat16 by operands of that type. The sums are
+    float32 and the results rounded: of a convolution of mixed types GPUs make one of float32.
+    """
+    asked = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    given = [more.get(name) for name in ("precision", "preferred_element_type")]
+    if given == [None, None] and asked == BFLOAT16 and lhs.dtype == rhs.dtype == jnp.float32:
+        lhs, rhs = lhs.astype(jnp.bfloat16), rhs.astype(jnp.bfloat16)
+        return lax.conv_general_dilated(lhs, rhs, *where, **more).astype(jnp.float32)
+    with jax.default_matmul_precision("tensorfloat32" if asked == TF32 else asked):
+        return lax.conv_general_dilated(lhs, rhs, *where, **more)
+
+
 def conv_general_dilated(
     lhs: Array,
     rhs: Array,
@@ -113,7 +134,7 @@ def conv_general_dilated(
     """`jax.lax.conv_general_dilated`, in value and derivatives, by this module's forms.
 
     They are for real images and kernels in the order of `conv2d`, without groups or dilation, on a
-    CPU; whatever else comes is left to jax.  A flax layer takes it as
+    CPU; whatever else comes is left to XLA.  A flax layer takes it as
     `Conv(..., conv_general_dilated=...)`; `nnlab.models.from_flax` gives it.
     """
     usual = (
@@ -129,7 +150,7 @@ def conv_general_dilated(
         == lax.conv_dimension_numbers(lhs.shape, rhs.shape, ORDER)
     )
     if not usual:
-        return lax.conv_general_dilated(
+        return by_xla(
             lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers,
             feature_group_count, **more,
         )  # fmt: skip

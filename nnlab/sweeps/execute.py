@@ -16,11 +16,11 @@ import numpy as np
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.lanes.cache import remember_speed
-from nnlab.lanes.devices import one_thread_each
+from nnlab.lanes.devices import memory, one_thread_each
 from nnlab.lanes.program import Chunk, Program, on_all
 from nnlab.lanes.rounds import IN_LINE, train_rounds
 from nnlab.sweeps.arrays import program_data
-from nnlab.sweeps.group import Group
+from nnlab.sweeps.group import Group, refuse_too_large
 from nnlab.sweeps.predict import fingerprint
 from nnlab.sweeps.progress import Status, Watch, silent
 from nnlab.sweeps.record import PREFIX
@@ -29,6 +29,8 @@ from nnlab.sweeps.store import Store
 from nnlab.train.loop import Data, Record
 from nnlab.types import Device
 
+ELSEWHERE = "continue on fewer devices, or on the kind of device where it was begun"
+"""What to do where a sweep's chunks, planned for another machine, are too large for this one."""
 OF_TEST = "test_"
 """Before the names of what is measured on test data."""
 
@@ -43,7 +45,8 @@ def execute(
 ) -> None:
     """Train every chunk that the store does not have, and keep each as it finishes.
 
-    Unless it is to be `tested`, what was measured on test data is not kept.
+    Unless it is to be `tested`, what was measured on test data is not kept. Raises UsageError where
+    the devices cannot hold chunks that were begun elsewhere.
     """
     meter = Meter(groups, data, store, watch or silent)
     first = 0
@@ -56,6 +59,7 @@ def execute(
         ]
         first += group.shape.chunks
         if work:
+            refuse_too_large(group, memory(devices), ELSEWHERE)
             jobs.append((group, work))
     if not jobs:
         return

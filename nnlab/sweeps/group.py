@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nnlab import trees
@@ -15,14 +14,7 @@ from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.lanes.devices import cache_bytes, memory
 from nnlab.lanes.lift import Layout
-from nnlab.lanes.planner import (
-    COPIES,
-    LEAST_LANES_CPU,
-    TURNS,
-    Shape,
-    shape_chunks,
-    target_lanes,
-)
+from nnlab.lanes.planner import LEAST_LANES_CPU, TURNS, Shape, shape_chunks, target_lanes
 from nnlab.lanes.program import Chunk, uncollected
 from nnlab.sweeps.axes import DEFAULTS
 from nnlab.sweeps.build import (
@@ -37,14 +29,14 @@ from nnlab.sweeps.build import (
     share_names,
     takes_turns,
 )
+from nnlab.sweeps.footprint import evaluation, footprint, remembered
 from nnlab.sweeps.recipe import Branch, Recipe
 from nnlab.sweeps.record import NOTHING, Recording
 from nnlab.sweeps.rehearse import rehearse
 from nnlab.sweeps.starts import Starts, start_of
-from nnlab.train.keys import root
 from nnlab.train.loop import Plan
 from nnlab.train.task import Kin, Task
-from nnlab.types import Array, Device, PyTree
+from nnlab.types import Device, PyTree
 
 PARTS = ("dropout", "batch_norm", "label_smoothing", "l2")
 """Numbers whose part is left out of a program when it is off in all of the program's runs."""
@@ -77,6 +69,8 @@ class Group:
     """So many lanes of a seed train at a time, as far as segments allow."""
     parameter_bytes: int
     """One lane's."""
+    training_bytes: int
+    """What one lane takes besides while it trains, or is evaluated."""
     in_turn: bool = False
     """Whether tasks that differ in their elementwise activation alone take turns in a block."""
     recording: Recording = NOTHING
@@ -88,6 +82,13 @@ class Group:
     @property
     def runs(self) -> int:
         return len(self.recipes) * len(self.seeds)
+
+    @property
+    def chunk_bytes(self) -> int:
+        """What a chunk takes of its device at least: all its weights, and the training of some."""
+        lanes = self.shape.lanes
+        at_a_time = min(lanes, self.together * self.shape.seeds)
+        return lanes * self.parameter_bytes + at_a_time * self.training_bytes
 
     @property
     def batch_norm(self) -> bool:
@@ -306,9 +307,16 @@ def make_group(
     kinds = {i: schedules[o] for row in segments for o, part in enumerate(row) for i in part}
     rehearse(recipes, for_tasks, for_rules, [kinds[i] for i in range(len(recipes))], data)
     sized = [0, *(own[0] for own, turn in zip(lanes_of_tasks, turns, strict=True) if not turn)]
-    sizes = [footprint(recipes[i], for_tasks[i], data) for i in dict.fromkeys(sized)]
+    shown = [(recipes[i], for_tasks[i], data) for i in dict.fromkeys(sized)]
+    sizes = [footprint(*one) for one in shown]
     parameters, activations = map(max, zip(*sizes, strict=True))
-    target = lanes or target_lanes(parameters, activations, memory(devices), cache_bytes(devices))
+    evaluated = 0 if in_turn else max(evaluation(*one) for one in shown)
+    largest, numbers, _ = shown[sizes.index(max(sizes))]
+    params, _ = Starts(data, "batch_norm" in numbers).outline(largest)
+    rule = remembered(recipes, lanes_of_rules, schedules, for_rules, params)
+    target = lanes or target_lanes(
+        parameters, activations, memory(devices), cache_bytes(devices), rule, evaluated
+    )
     counts = [[len(part) for part in row] for row in segments]
     alike = most_alike([(tasks[a][1], *row) for a, row in enumerate(counts) if turns[a]])
     wide, together, turns = target, target, 1
@@ -318,12 +326,13 @@ def make_group(
     shape = shape_chunks(counts, len(seeds), wide, len(devices), lanes is not None, turns)
     if not in_turn or (turns > 1 and shape.seeds > 1):
         together = shape.lanes
-    refuse_too_large(shape.lanes, parameters, memory(devices))
-    return Group(
+    group = Group(
         tuple(recipes), tuple(ids), segments, tuple(for_tasks), tuple(for_rules),
         tuple(schedules), tuple(seeds), shape, max(1, together // shape.seeds), parameters,
-        in_turn,
+        parameters + rule + max(activations, evaluated), in_turn,
     )  # fmt: skip
+    refuse_too_large(group, memory(devices))
+    return group
 
 
 def most_alike(kinds: Sequence[Any]) -> int:
@@ -331,35 +340,13 @@ def most_alike(kinds: Sequence[Any]) -> int:
     return max(Counter(kinds).values(), default=1)
 
 
-def footprint(recipe: Recipe, numbers: dict[str, Any], data: Dataset) -> tuple[int, int]:
-    """Bytes of one lane: its parameters, and what a step keeps of its forward pass on a batch."""
-    params, stats = Starts(data, "batch_norm" in numbers).outline(recipe)
-    x = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.shape), jnp.float32)
-    y = jax.ShapeDtypeStruct((recipe.plan.batch_size, *data.train.y.shape[1:]), data.train.y.dtype)
-    task = build_task(recipe, data.classes)
-
-    def backward(params: Any, stats: Any, x: Array, y: Array) -> Any:
-        """The backward pass, whose leaves are what it keeps."""
-
-        def loss(params: Any):
-            return task.loss(params, stats, x, y, numbers, root(0))
-
-        return jax.vjp(loss, params, has_aux=True)[1]
-
-    kept = jax.eval_shape(backward, params, stats, x, y)
-    one, other = (
-        sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-        for tree in (params, kept)
-    )
-    return one, other
-
-
-def refuse_too_large(lanes: int, parameters: int, memory: int) -> None:
-    """Raise UsageError if parameters, gradients and two moments of a chunk cannot fit."""
-    needed = lanes * COPIES * parameters
+def refuse_too_large(group: Group, memory: int, instead: str | None = None) -> None:
+    """Raise UsageError, which says what to do `instead`, if a device cannot hold a chunk."""
+    lanes, needed = group.shape.lanes, group.chunk_bytes
     if needed > memory:
         less = "fewer lanes" if lanes > 1 else "a smaller network"
         raise UsageError(
-            f"{lanes} lanes of {parameters / 2**20:,.1f} MiB need {needed / 2**30:,.1f} GiB with "
-            f"gradients and moments, a device has {memory / 2**30:,.1f}; try {less}"
+            f"{lanes} lanes of {group.parameter_bytes / 2**20:,.1f} MiB need "
+            f"{needed / 2**30:,.1f} GiB to train, a device has {memory / 2**30:,.1f}; "
+            f"{instead or f'try {less}'}"
         )

@@ -10,12 +10,12 @@ import jax
 
 from nnlab.data.dataset import Dataset
 from nnlab.lanes.cache import remember_speed, speeds
-from nnlab.lanes.devices import describe, one_thread_each
+from nnlab.lanes.devices import describe, one_thread_each, processor
 from nnlab.lanes.program import Program, on_all
 from nnlab.lanes.rounds import train_rounds
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.group import Group
-from nnlab.sweeps.labels import words
+from nnlab.sweeps.identity import identity
 from nnlab.sweeps.starts import Starts
 from nnlab.train.loop import Data
 from nnlab.types import Device
@@ -53,13 +53,17 @@ def predict(groups: Sequence[Group], data: Dataset, devices: Sequence[Device]) -
 
 
 def fingerprint(group: Group, data: Dataset) -> str:
-    """What decides a group's speed: its program, the data's sizes, the devices and jax."""
+    """What decides a group's speed: its program, the data's sizes, the devices and jax.
+
+    Functions are told apart by what they compute: two may have one name.
+    """
     kinds = {(r.task, r.rule, r.schedule) for r in group.recipes}
     facts = (
-        words(group.recipes[0].model), group.plan.batch_size, group.plan.precision,
-        sorted(map(words, kinds)), group.shape.counts, group.shape.seeds, group.in_turn,
-        group.together, group.recording.labels, sorted(group.for_tasks[0]), data.shape,
-        *(len(part.y) for part in (data.train, data.valid, data.test)), describe(), jax.__version__,
+        identity(group.recipes[0].model), group.plan.batch_size, group.plan.precision,
+        sorted(map(identity, kinds)), group.shape.counts, group.shape.seeds, group.in_turn,
+        group.together, identity(group.recording), sorted(group.for_tasks[0]), data.shape,
+        str(data.train.x.dtype), *(len(part.y) for part in (data.train, data.valid, data.test)),
+        describe(), processor(), jax.__version__,
     )  # fmt: skip
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 

@@ -10,6 +10,7 @@ import numpy as np
 from nnlab import trees
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
+from nnlab.lanes.devices import host
 from nnlab.models.mlp import Weights
 from nnlab.models.model import Settings
 from nnlab.models.pretraining import FROM_DATA
@@ -67,7 +68,7 @@ def start_of(recipe: Recipe) -> Hashable:
 
 
 def draw(recipe: Recipe, seeds: Sequence[int], data: Dataset, batch_norm: bool) -> PyTree:
-    """The initial (params, stats) of some runs, computed on the CPU's first device.
+    """The initial (params, stats) of some runs, computed on the CPU's first device if it has one.
 
     Many seeds are drawn at once, to the same bits as one by one: operations of a few microseconds,
     each of which costs a hundred to start (measured: 16 seeds of 64-5x100-10 in 20 ms, not 90).
@@ -83,7 +84,7 @@ def draw(recipe: Recipe, seeds: Sequence[int], data: Dataset, batch_norm: bool) 
             params = pretrain(recipe, key, params, settings, shown)
         return params, stats
 
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+    with jax.default_device(host()):
         if len(seeds) > 1 and shown is None:
             return trees.map(np.asarray, jax.vmap(one)(np.array(seeds, np.uint32)))
         return trees.map(lambda *leaves: np.stack(leaves), *[one(seed) for seed in seeds])
