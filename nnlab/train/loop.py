@@ -23,7 +23,8 @@ PRECISIONS = {
     "tensorfloat32": "TF32_TF32_F32",
     "bfloat16": "BF16_BF16_F32",
 }
-"""How factors of float32 matrix products may be rounded; sums are float32. jax's names beside."""
+"""How factors of float32 matrix products may be rounded, with jax's names; sums are float32, but
+results of an accelerator's bfloat16 convolutions are rounded too."""
 
 
 class Plan(NamedTuple):
