@@ -63,10 +63,9 @@ def batch_norm_train(
     The biased v is used in both places, as in flax and keras; torch keeps v batch / (batch - 1) in
     the running variance and calls 1 - momentum momentum.  Source: Ioffe & Szegedy (2015), alg. 1.
     """
-    m, v = moments(x)
+    seen = (m.astype(running.mean.dtype) for m in moments(x))
     moved = Running(
-        momentum * running.mean + (1 - momentum) * m,
-        momentum * running.var + (1 - momentum) * v,
+        *(momentum * old + (1 - momentum) * m for old, m in zip(running, seen, strict=True))
     )
     return normalise_batch(x, scale, shift, eps), moved
 
