@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from nnlab.lanes.devices import cores
+from nnlab.lanes.devices import cores, processor
 
 LIBRARIES = ("nnlab", "jax", "jaxlib", "flax", "optax", "numpy", "torch")
 
@@ -52,17 +52,3 @@ def peak_bytes() -> int:
         return int(line.split()[1]) * 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
-
-
-def processor() -> str:
-    """The processor's name and its widest vector instructions, as far as the system tells."""
-    information = Path("/proc/cpuinfo")
-    if not information.exists():
-        return platform.processor() or platform.machine()
-    lines = {}
-    for line in information.read_text().splitlines():
-        name, _, value = line.partition(":")
-        lines[name.strip()] = value.strip()
-    flags = lines.get("flags", "").split()
-    vectors = [word for word in ("avx512f", "avx2", "avx") if word in flags]
-    return " ".join([lines.get("model name", platform.machine()), *vectors[:1]])
