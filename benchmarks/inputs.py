@@ -20,7 +20,7 @@ from nnlab.models.model import Settings
 from nnlab.nn.initializers import zeros
 from nnlab.sweeps.choices import resolve
 from nnlab.train.keys import Stream, root, stream
-from nnlab.train.loop import order
+from nnlab.train.order import order
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from nnlab.optim.core import evaluated
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.starts import Starts
 from nnlab.train.keys import Stream, root, stream
-from nnlab.train.loop import order, train_run
+from nnlab.train.loop import train_run
+from nnlab.train.order import order
 
 AVERAGED = {"optimizer": "momentum", "learning_rate": 0.1, "transform": "average_weights(0.9)"}
 

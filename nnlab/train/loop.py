@@ -15,6 +15,7 @@ import numpy as np
 
 from nnlab import trees
 from nnlab.train.keys import Stream, stream
+from nnlab.train.order import order
 from nnlab.train.task import Moment, Numbers, Rule, Stats, Task
 from nnlab.types import AnyArray, Array, Int, Params, PRNGKey, Scalar
 
@@ -230,14 +231,6 @@ def scan_batches(
         return one(state, x, y, Moment(t, jax.random.fold_in(noise, t)))
 
     return jax.lax.scan(next_batch, state, (number * steps + jnp.arange(steps), rows))
-
-
-def order(
-    key: PRNGKey, epoch: Int[Array, ""], examples: int, steps: int, batch_size: int
-) -> Int[Array, "steps batch"]:
-    """The rows of each batch of one epoch: a fresh permutation, its remainder dropped."""
-    shuffled = jax.random.permutation(jax.random.fold_in(key, epoch), examples)
-    return shuffled[: steps * batch_size].reshape(steps, batch_size)
 
 
 def gradient(
