@@ -100,11 +100,11 @@ class Segments:
         return found
 
     def whole(self, pieces: Sequence[PyTree]) -> PyTree:
-        """The inverse of `pieces`."""
+        """The inverse of `pieces`: a vector is cut before it meets its neighbours, copied once."""
         parts, rest = [], list(pieces)
         for run in self._runs:
             own, rest = rest[: len(run.sizes)], rest[len(run.sizes) :]
-            parts.append(as_tree(join(own, run.sizes)))
+            parts.append(join([as_tree(piece) for piece in own], run.sizes))
         return concatenate(parts)
 
 
