@@ -11,6 +11,7 @@ import nnlab
 from nnlab.lanes import program
 from nnlab.lanes.segments import Segments, join, over, split
 from nnlab.optim.core import Sees
+from nnlab.train.loop import Data, in_batches
 from nnlab.train.task import Rule
 from nnlab.trees import Flat
 
@@ -93,3 +94,16 @@ def test_float64_of_a_person_is_that_of_one_thread_and_networks_stay_float32():
         )
         found = nnlab.Sweep(wide, learning_rate=0.25, optimizer="sgd", epochs=60, batch_size=1)
         assert float(found.run(progress=False)["val_loss"].min()) < 1e-20
+
+
+def test_the_devices_of_a_cpu_read_one_copy_of_the_data_which_nobody_else_can_change():
+    given = np.arange(40.0, dtype=np.float32)[1:].reshape(3, 13)
+    none = in_batches(given[:0].reshape(1, 0), np.zeros(1))
+    data = Data(given, given[:, 0], none, none, np.zeros(13), np.ones(13))
+    placed = program.on_all(jax.local_devices(backend="cpu"), data)
+    given[:] = 0
+    places = {shard.data.unsafe_buffer_pointer() for shard in placed.x.addressable_shards}
+    assert len(places) == 1
+    np.testing.assert_array_equal(placed.x, np.arange(1.0, 40.0).reshape(3, 13))
+    again = program.on_all(jax.local_devices(backend="cpu"), placed)
+    assert {s.data.unsafe_buffer_pointer() for s in again.x.addressable_shards} == places
