@@ -87,10 +87,10 @@ def test_every_peer_trains_the_same_losses(kind):
             continue
         assert agreement["steady"] > 0
         assert agreement["exceptions"] == 0
-        np.testing.assert_allclose(found.train, expected.train[configs], rtol=1e-4)
+        np.testing.assert_allclose(found.train, expected.train[configs], rtol=1e-3)
         if name not in TORCH or not work.batch_norm:  # torch's running variance is unbiased
-            np.testing.assert_allclose(found.valid, expected.valid[configs], rtol=1e-4)
-            np.testing.assert_allclose(found.test, expected.test[configs], rtol=1e-4)
+            np.testing.assert_allclose(found.valid, expected.valid[configs], rtol=1e-3)
+            np.testing.assert_allclose(found.test, expected.test[configs], rtol=1e-3)
 
 
 def test_without_dropout_a_peer_trains_another_law():
@@ -114,7 +114,7 @@ def test_torchs_lanes_train_what_its_loop_trains(torch, name):
     alone = loop.prepare(work, ready, None)
     together = lanes.prepare(work, ready, 2).run()
     for theirs, ours in zip(alone.run(), together, strict=True):
-        np.testing.assert_allclose(ours[list(alone.configs)], theirs, rtol=1e-4)
+        np.testing.assert_allclose(ours[list(alone.configs)], theirs, rtol=1e-3)
 
 
 @pytest.fixture(scope="module")

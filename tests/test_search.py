@@ -225,7 +225,10 @@ UNREAD = {
     "momentum": ({"optimizer": ["momentum", "adam"], "momentum": (0.5, 0.9)}, {}),
     "a fixed momentum": ({"optimizer": ["momentum", "adam"]}, {"momentum": 0.5}),
     "activation": ({"hidden": [(), (1,)], "activation": ["relu", "tanh"]}, {}),
-    "dropout": ({"hidden": [(), (1,)], "dropout": Range(0, 0.5, log=False)}, {}),
+    "dropout": (
+        {"hidden": [(), (1,)], "dropout": Range(0.5, 0.9, log=False)},
+        {"learning_rate": 0.05},
+    ),
     "label_smoothing": (
         {"loss": ["cross_entropy", "hinge"], "label_smoothing": (0.9, 0.99)},
         {"by": "val_accuracy", "learning_rate": 0.05},

@@ -30,7 +30,7 @@ def test_the_matrices_make_a_tile_of_a_correlation_from_fewer_products(tile, tap
     np.testing.assert_allclose(gradient, plain(x, g), rtol=1e-12, atol=1e-13)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(st.sampled_from(SIZES), st.integers(1, 20), st.tuples(st.integers(0, 3), st.integers(0, 3)))
 def test_tiles_in_a_row_are_a_correlation_of_any_length(size, length, pads):
     tile, taps = size
