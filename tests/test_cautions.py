@@ -23,6 +23,7 @@ def test_the_best_of_more_than_ten_configs_a_seed_is_called_lucky(configs, seeds
     if said:
         assert found[0].startswith(f"The best of {configs} configs by {seeds} seed")
         assert "nnlab.confirm" in found[0]
+    assert not any("lucky" in c for c in cautions(results, confirming=True))
 
 
 def test_draws_are_no_configs_that_luck_may_choose_from():

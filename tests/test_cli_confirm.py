@@ -45,6 +45,14 @@ def test_a_value_that_always_diverged_is_left_out_and_said(nnlab_):
     assert "warning: Of learning rate 1e+37 every run diverged: not confirmed." in printed
 
 
+@pytest.mark.parametrize(("more", "runs"), [([], 3), (["--each", "activation"], 6)])
+def test_a_dry_run_counts_the_runs_that_would_confirm(nnlab_, more, runs):
+    status, printed, _ = nnlab_(*GRID, "--confirm", "3", *more, "--dry-run")
+    assert status == 0
+    assert f"to confirm  {runs} runs more" in printed
+    assert "to confirm" not in nnlab_(*GRID, "--dry-run")[1]
+
+
 REFUSED = {
     "--confirm 0": "confirm needs a whole number from 1",
     "--each activation": "add --confirm 5",

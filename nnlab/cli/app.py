@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nnlab.cli import options as o
-from nnlab.cli.confirm import check, confirm
+from nnlab.cli.confirm import check, confirm, to_confirm
 from nnlab.cli.ending import STYLE, carry_out, kept, warn
 from nnlab.cli.parity import parity
 from nnlab.cli.search import search
@@ -81,12 +81,12 @@ def ablate(
     check_judge(by, sweep.metrics, sweep.losses)
     check(sweep, confirm_, axis)
     if dry_run:
-        show_summary(sweep.summary(lanes))
+        show_summary(sweep.summary(lanes), to_confirm(sweep, confirm_, axis))
         show_prediction(sweep.predict(lanes))
         return
     with kept(out):
         results = sweep.run(out, lanes=lanes, progress=not quiet, by=by)
-    show_results(results, out)
+    show_results(results, out, confirm_ is not None)
     if confirm_ is not None:
         confirm(sweep, results, confirm_, axis, out, quiet)
 
@@ -136,8 +136,8 @@ app.command()(search)
 app.command()(parity)
 
 
-def show_summary(summary: Any) -> None:
-    """What a sweep would do."""
+def show_summary(summary: Any, to_confirm: int) -> None:
+    """What a sweep would do, and how many runs would confirm what it found."""
     shared = summary.runs - summary.trained
     rows = {
         "runs": f"{summary.runs:,}" + (f" ({shared:,} share another's result)" if shared else ""),
@@ -147,6 +147,8 @@ def show_summary(summary: Any) -> None:
         "memory": f"about {summary.bytes / 2**20:,.0f} MiB",
         "devices": summary.devices,
     }
+    if to_confirm:
+        rows["to confirm"] = f"{to_confirm:,} runs more, which are not in the time"
     for name, value in rows.items():
         OUT.print(f"{name:>12}  {value}", highlight=False)
 
@@ -161,14 +163,14 @@ def show_prediction(prediction: Any) -> None:
     OUT.print("no run was trained", style="dim")
 
 
-def show_results(results: Any, out: Path | None) -> None:
+def show_results(results: Any, out: Path | None, confirming: bool) -> None:
     """The headline of a finished sweep, and what makes one doubt it."""
     from nnlab.report.cautions import cautions
     from nnlab.report.table import headline
 
     OUT.print(repr(results), markup=False, highlight=False, soft_wrap=True)
     OUT.print(headline(results), markup=False, highlight=False, soft_wrap=True)
-    warn(cautions(results), OUT)
+    warn(cautions(results, confirming), OUT)
     if out is not None:
         OUT.print(f"figures and tables: nnlab report {out}", markup=False, soft_wrap=True)
 

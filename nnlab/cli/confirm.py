@@ -25,6 +25,15 @@ def check(sweep: "Sweep", seeds: int | None, axis: str | None) -> None:
     check_axis(sweep, axis)
 
 
+def to_confirm(sweep: "Sweep", seeds: int | None, axis: str | None) -> int:
+    """How many runs will confirm what the sweep finds."""
+    from nnlab.sweeps.choosing import DRAW
+
+    values = 1 if axis is None else len(sweep.axes[axis])
+    draws = len(sweep.axes[DRAW]) if DRAW in sweep.axes else 1
+    return (seeds or 0) * values * draws
+
+
 def confirm(
     sweep: "Sweep",
     results: "Results",

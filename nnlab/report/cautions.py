@@ -14,12 +14,16 @@ LUCKY = 10
 """Of more configs than so many for each seed the best one is taken for a lucky one."""
 
 
-def cautions(results: Results) -> list[str]:
-    """One sentence for each reason to doubt: unfinished, diverged, few seeds, luck, a border."""
+def cautions(results: Results, confirming: bool = False) -> list[str]:
+    """One sentence for each reason to doubt: unfinished, diverged, few seeds, luck, a border.
+
+    Not of luck where fresh seeds are about to test the best config, `confirming` it.
+    """
     said = [_unfinished(results), _diverged(results), _seeds(results)]
     if bool((results.finished & ~results.diverged).any()):
         merged = over_draws(results)
-        said += [_luck(merged), _nothing_learned(merged), *_borders(merged)]
+        luck = "" if confirming else _luck(merged)
+        said += [luck, _nothing_learned(merged), *_borders(merged)]
     return [sentence for sentence in said if sentence]
 
 
