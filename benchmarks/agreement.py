@@ -1,12 +1,13 @@
 """Do two peers train the same? Their losses agree as far as float32 rounding lets them.
 
 Programs round differently, and training may magnify that without bound. How far is measured, not
-assumed: the reference is trained once more from weights that are one unit in the last place larger,
-its twin. A run whose twin stays within STEADY of it in every epoch is steady, and every peer must
-end within TOLERANCE of it, finite or not alike; one steady run in a hundred may be an exception (a
-ReLU that rounding moves across its kink). Runs whose own twin goes elsewhere, those of large
-learning rates mostly, are chaotic: they are counted, not compared. Each pair of activation and
-optimizer needs a steady run among those a peer trains, so that none goes unchecked.
+assumed: the reference is trained twice more, from weights that are one unit in the last place
+larger and smaller, its twins (two, because weights that all grow move a ReLU across its kink in one
+direction alone). A run whose twins stay within STEADY of it in every epoch is steady, and every
+peer must end within TOLERANCE of it, finite or not alike; one steady run in a hundred may be an
+exception. Runs whose own twins go elsewhere, those of large learning rates mostly, are chaotic:
+they are counted, not compared. Each pair of activation and optimizer needs a steady run among those
+a peer trains, so that none goes unchecked.
 
 A peer that draws its own dropout masks trains other runs of the same law: the mean of its
 losses must be within SAME_LAW of the reference's mean over the same configs.
@@ -57,7 +58,7 @@ def distance(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
 def check(
     work: Workload,
     expected: Losses,
-    twin: Losses,
+    twins: Sequence[Losses],
     found: Losses,
     configs: Sequence[int],
     own_noise: bool = False,
@@ -67,11 +68,12 @@ def check(
     Raises DisagreementError with the worst config.
     """
     chosen = np.array(configs)
-    expected, twin = (Losses(*(a[chosen] for a in losses)) for losses in (expected, twin))
+    expected, *twins = (Losses(*(a[chosen] for a in losses)) for losses in (expected, *twins))
     apart = distance(found.train, expected.train)[:, -1]
     if own_noise:
         return same_law(work, expected, found, apart)
-    steady = distance(twin.train, expected.train).max(axis=1) <= STEADY
+    parted = [distance(twin.train, expected.train).max(axis=1) for twin in twins]
+    steady = np.max(parted, axis=0) <= STEADY
     kinds = [(work.configs[i].activation, work.configs[i].optimizer) for i in configs]
     unchecked = set(kinds) - {kind for kind, holds in zip(kinds, steady, strict=True) if holds}
     if unchecked:

@@ -48,11 +48,11 @@ class Inputs:
         return list(getattr(self.start(config), "norms", ()))
 
 
-def inputs(work: Workload, nudged: bool = False) -> Inputs:
+def inputs(work: Workload, toward: float | None = None) -> Inputs:
     """The arrays of a workload, drawn as nnlab draws them.
 
-    With `nudged`, every weight is moved to the next float32: what becomes of that in training is
-    what rounding alone may do.
+    Every weight may be moved to the next float32 `toward` plus or minus infinity: what becomes of
+    that in training is what rounding alone may do.
     """
     data = work.dataset
     examples, epoch_steps = len(data.train.y), work.steps // work.epochs
@@ -77,7 +77,9 @@ def inputs(work: Workload, nudged: bool = False) -> Inputs:
         key = stream(root(seed), Stream.WEIGHTS)
         weights, _ = work.model.start(key, data.shape, data.classes, settings)
         weights = trees.map(np.asarray, weights)
-        return trees.map(up, weights) if nudged else weights
+        if toward is None:
+            return weights
+        return trees.map(lambda w: np.nextafter(w, np.float32(toward)), weights)
 
     with jax.default_device(host()):
         return Inputs(
@@ -87,8 +89,3 @@ def inputs(work: Workload, nudged: bool = False) -> Inputs:
                 key: start(*key) for key in product(work.inits, work.activations, work.seeds)
             },
         )  # fmt: skip
-
-
-def up(w: np.ndarray) -> np.ndarray:
-    """The next float32 above."""
-    return np.nextafter(w, np.float32(np.inf))

@@ -54,14 +54,14 @@ def measure(
     first = next(name for name in REFERENCES if tried.get(name))
     entries: list[Entry] = []
     expected: Any = None
-    twin: Any = None
+    twins: Any = None
     for name in sorted(asked, key=lambda name: name != first):
         for variant in tried[name]:
             say(f"{work.name}: {name} compiles")
             facts, losses = peers[name].prepare(variant)
             if expected is None:
-                expected, twin = losses, peers[name].twins(variant)
-            agreement = check(work, expected, twin, losses, facts.configs, facts.own_noise)
+                expected, twins = losses, peers[name].twins(variant)
+            agreement = check(work, expected, twins, losses, facts.configs, facts.own_noise)
             entries.append(Entry(name, variant, facts, agreement, []))
     limits = []
     for r in range(rounds):
@@ -70,7 +70,7 @@ def measure(
         for i in range(len(entries)):
             entry = entries[(r + i) % len(entries)]
             taken, losses = peers[entry.peer].run(entry.variant)
-            check(work, expected, twin, losses, entry.facts.configs, entry.facts.own_noise)
+            check(work, expected, twins, losses, entry.facts.configs, entry.facts.own_noise)
             entry.rounds.append(taken)
     best = {unit: [max(found[unit].values()) for found in limits] for unit in limits[0]}
     return record(work, sorted(entries, key=lambda e: list(peers).index(e.peer)), best)

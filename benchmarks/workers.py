@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from benchmarks import machine
 from benchmarks.inputs import inputs
@@ -79,7 +80,7 @@ class Worker:
         return self._ask("run", variant)
 
     def twins(self, variant: Any) -> Any:
-        """Train what was prepared from weights one unit in the last place larger."""
+        """Train what was prepared from weights one unit in the last place larger, and smaller."""
         return self._ask("twins", variant)
 
     def peak_bytes(self) -> int:
@@ -148,7 +149,7 @@ class Bench:
         retrain = self.prepared[variant].retrain
         if retrain is None:
             raise ValueError(f"{self.peer.__name__} is no reference: it cannot train twins")
-        return retrain(inputs(self.work, nudged=True))
+        return [retrain(inputs(self.work, toward)) for toward in (np.inf, -np.inf)]
 
     def peak_bytes(self) -> int:
         return machine.peak_bytes()

@@ -26,27 +26,28 @@ FINAL = np.array([2.0, 1.5, 1.0, 0.5])
 
 
 def test_equal_losses_agree_and_a_hundredth_does_not():
-    same = check(TOY, losses(FINAL), losses(FINAL), losses(FINAL), range(4))
+    same = check(TOY, losses(FINAL), [losses(FINAL)], losses(FINAL), range(4))
     assert same == (4, 4, 0, 0.0, 0.0, None)
-    near = check(TOY, losses(FINAL), losses(FINAL), losses(FINAL * 1.005), range(4))
+    near = check(TOY, losses(FINAL), [losses(FINAL)], losses(FINAL * 1.005), range(4))
     assert near.exceptions == 0
     assert near.largest == pytest.approx(0.005, rel=1e-3)
     with pytest.raises(DisagreementError, match="1 of 4 steady runs"):
-        check(TOY, losses(FINAL), losses(FINAL), losses(FINAL * [1, 1, 1.02, 1]), range(4))
+        check(TOY, losses(FINAL), [losses(FINAL)], losses(FINAL * [1, 1, 1.02, 1]), range(4))
 
 
 def test_a_run_that_diverges_for_one_peer_alone_is_a_disagreement():
     lost = FINAL.copy()
     lost[3] = np.nan
-    assert check(TOY, losses(lost), losses(lost), losses(lost), range(4)).exceptions == 0
+    assert check(TOY, losses(lost), [losses(lost)], losses(lost), range(4)).exceptions == 0
     with pytest.raises(DisagreementError):
-        check(TOY, losses(FINAL), losses(FINAL), losses(lost), range(4))
+        check(TOY, losses(FINAL), [losses(FINAL)], losses(lost), range(4))
 
 
 def test_a_chaotic_run_is_counted_and_not_compared():
-    twin = FINAL * [1, 1, 1, 1.1]
-    found = check(TOY, losses(FINAL), losses(twin), losses(FINAL * [1, 1, 1, 2]), range(4))
-    assert (found.configs, found.steady, found.exceptions) == (4, 3, 0)
+    twins = [losses(FINAL), losses(FINAL * [1, 1, 1, 1.1])]
+    for pair in (twins, twins[::-1]):
+        found = check(TOY, losses(FINAL), pair, losses(FINAL * [1, 1, 1, 2]), range(4))
+        assert (found.configs, found.steady, found.exceptions) == (4, 3, 0)
 
 
 def test_runs_that_part_before_they_both_diverge_are_chaotic():
@@ -58,27 +59,27 @@ def test_runs_that_part_before_they_both_diverge_are_chaotic():
     expected, twin, found = (
         r._replace(train=h) for r, h in zip((expected, twin, found), histories, strict=True)
     )
-    assert check(TOY, expected, twin, found, range(4)).steady == 3
+    assert check(TOY, expected, [twin], found, range(4)).steady == 3
 
 
 def test_a_kind_of_run_without_a_steady_one_is_refused():
     with pytest.raises(DisagreementError, match="no steady run"):
-        check(TOY, losses(FINAL), losses(FINAL * 1.1), losses(FINAL), range(4))
+        check(TOY, losses(FINAL), [losses(FINAL * 1.1)], losses(FINAL), range(4))
 
 
 def test_peers_that_train_some_configs_are_compared_on_those():
     some = Losses(*(a[[1, 3]] for a in losses(FINAL)))
-    assert check(TOY, losses(FINAL), losses(FINAL), some, (1, 3)).configs == 2
+    assert check(TOY, losses(FINAL), [losses(FINAL)], some, (1, 3)).configs == 2
     with pytest.raises(DisagreementError):
-        check(TOY, losses(FINAL), losses(FINAL), some, (0, 2))
+        check(TOY, losses(FINAL), [losses(FINAL)], some, (0, 2))
 
 
 def test_masks_of_ones_own_are_judged_by_the_mean_over_configs():
     wobbly = losses(FINAL * [1.1, 0.9, 1.1, 0.9])
-    found = check(TOY, losses(FINAL), losses(FINAL), wobbly, range(4), own_noise=True)
+    found = check(TOY, losses(FINAL), [losses(FINAL)], wobbly, range(4), own_noise=True)
     assert found.mean == pytest.approx(0.02, rel=1e-3)
     assert found.largest == pytest.approx(0.1, rel=1e-3)
     with pytest.raises(DisagreementError, match="masks of its own"):
-        check(TOY, losses(FINAL), losses(FINAL), losses(FINAL * 1.05), range(4), own_noise=True)
+        check(TOY, losses(FINAL), [losses(FINAL)], losses(FINAL * 1.05), range(4), own_noise=True)
     with pytest.raises(DisagreementError):
-        check(TOY, losses(FINAL), losses(FINAL), losses(FINAL * np.nan), range(4), own_noise=True)
+        check(TOY, losses(FINAL), [losses(FINAL)], losses(FINAL * np.nan), range(4), own_noise=True)
