@@ -68,10 +68,7 @@ def flatten(tree: PyTree, batch_axes: int = 0) -> Flat:
 
 def unflatten(flat: Flat) -> PyTree:
     """The inverse of `flatten`; leading axes of the numbers are kept."""
-    ends = np.cumsum([prod(shape) for shape in flat.shapes])
     batch = flat.numbers.shape[:-1]
-    arrays = [
-        flat.numbers[..., end - prod(shape) : end].reshape(*batch, *shape)
-        for shape, end in zip(flat.shapes, ends, strict=True)
-    ]
+    rows = jax.lax.split(flat.numbers, [prod(shape) for shape in flat.shapes], axis=len(batch))
+    arrays = [row.reshape(*batch, *shape) for row, shape in zip(rows, flat.shapes, strict=True)]
     return flat.structure.unflatten(arrays)

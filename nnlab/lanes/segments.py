@@ -48,7 +48,7 @@ def join(parts: Sequence[PyTree], sizes: Sequence[int]) -> PyTree:
     """The inverse of `split`."""
     return concatenate(
         [
-            trees.map(lambda a: a[None], part) if size == 1 else part
+            trees.map(lambda a: jax.lax.expand_dims(a, (0,)), part) if size == 1 else part
             for part, size in zip(parts, sizes, strict=True)
         ]
     )
