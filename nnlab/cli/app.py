@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nnlab.cli import options as o
-from nnlab.cli.confirm import check, confirm, to_confirm
+from nnlab.cli.confirm import check, confirm, runs_to_confirm
 from nnlab.cli.ending import STYLE, carry_out, kept, warn
 from nnlab.cli.parity import parity
 from nnlab.cli.search import search
@@ -81,7 +81,7 @@ def ablate(
     check_judge(by, sweep.metrics, sweep.losses)
     check(sweep, confirm_, axis)
     if dry_run:
-        show_summary(sweep.summary(lanes), to_confirm(sweep, confirm_, axis))
+        show_summary(sweep.summary(lanes), runs_to_confirm(sweep, confirm_, axis))
         show_prediction(sweep.predict(lanes))
         return
     with kept(out):
@@ -136,7 +136,7 @@ app.command()(search)
 app.command()(parity)
 
 
-def show_summary(summary: Any, to_confirm: int) -> None:
+def show_summary(summary: Any, more: int) -> None:
     """What a sweep would do, and how many runs would confirm what it found."""
     shared = summary.runs - summary.trained
     rows = {
@@ -147,8 +147,8 @@ def show_summary(summary: Any, to_confirm: int) -> None:
         "memory": f"about {summary.bytes / 2**20:,.0f} MiB",
         "devices": summary.devices,
     }
-    if to_confirm:
-        rows["to confirm"] = f"{to_confirm:,} runs more, which are not in the time"
+    if more:
+        rows["to confirm"] = f"{more:,} runs more, which are not in the time"
     for name, value in rows.items():
         OUT.print(f"{name:>12}  {value}", highlight=False)
 

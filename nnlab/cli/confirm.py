@@ -25,7 +25,7 @@ def check(sweep: "Sweep", seeds: int | None, axis: str | None) -> None:
     check_axis(sweep, axis)
 
 
-def to_confirm(sweep: "Sweep", seeds: int | None, axis: str | None) -> int:
+def runs_to_confirm(sweep: "Sweep", seeds: int | None, axis: str | None) -> int:
     """How many runs will confirm what the sweep finds."""
     from nnlab.sweeps.choosing import DRAW
 
