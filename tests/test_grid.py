@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import nnlab
 from nnlab import UsageError
 from nnlab.lanes.devices import cache_bytes, devices
-from nnlab.lanes.planner import shape_chunks, target_lanes
+from nnlab.lanes.planner import pieces, shape_chunks, target_lanes, turns_for
 from nnlab.sweeps.choices import TABLES
 from nnlab.sweeps.group import cut
 
@@ -261,6 +261,23 @@ def test_no_device_stands_idle_while_another_has_two_configs(
     configs, target, devices, turns, chunks
 ):
     assert shape_chunks([[configs]], 1, target, devices, turns=turns).chunks == chunks
+
+
+def test_short_rounds_hold_more_turns_and_long_ones_no_fewer_than_four():
+    dense = {"parameter_bytes": 200_000, "activation_bytes": 200_000}
+    found = [turns_for(4, steps, 100, **dense) for steps in (10, 100, 200, 400, 800, 10_000)]
+    assert found == [16, 16, 8, 4, 4, 4]
+    assert turns_for(8, 100, 100, **dense) == turns_for(4, 200, 100, **dense)
+    assert turns_for(4, 100, 200, **dense) == turns_for(4, 200, 100, **dense)
+    convolution = {"parameter_bytes": 2_000, "activation_bytes": 20_000_000}
+    assert turns_for(4, 10, 100, **convolution) < turns_for(4, 10, 100, 2_000, 20_000)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "target", "parts"), [(32, 5, 8), (16, 5, 4), (11, 5, 1), (3, 5, 1)]
+)
+def test_a_segment_is_cut_into_parts_nearest_to_the_target(lanes, target, parts):
+    assert pieces(lanes, target) == parts
 
 
 def test_no_chunk_holds_nothing_but_copies():

@@ -42,11 +42,17 @@ SHARE_OF_ROUND = 3
 Two rounds are in line (`lanes.rounds`); the rest is for the data, the records and what a compiler
 needs beside.
 """
-TURNS = 4
-"""A chunk of one segment holds up to so many times the target's lanes, which train in turn.
+LEAST_TURNS, MOST_TURNS = 4, 16
+"""A chunk of one segment holds so many times the target's lanes, which train in turn.
 
-Between two rounds a device stands idle for 2 to 10 ms: 2 to 8 % of a short round.
+Between two rounds a device stands idle for 2 to 10 ms, and one waits for the other: 2 to 8 % of a
+short round. Of a long one, more is lost where it is broken off.
 """
+ROUND = 2e11
+"""Operations by which a round is long enough: a CPU device takes a few seconds for them."""
+OPERATIONS_OF_A_BYTE = 50
+"""What a step takes at least for each byte of its activations: a small convolution has more of them
+than parameters."""
 
 
 class Shape(NamedTuple):
@@ -93,9 +99,22 @@ def target_lanes(
     return int(min(max(memory // SHARE_OF_ROUND // lane, 1), MOST_LANES_ACCELERATOR))
 
 
+def turns_for(
+    lanes: int, steps: int, batch: int, parameter_bytes: int, activation_bytes: int
+) -> int:
+    """How many times so many lanes a chunk of one segment holds, for rounds that are long enough.
+
+    The bytes are one lane's, in float32; `steps` is how long it trains. A step takes 6 operations
+    for every parameter and example, or as many as its activations tell.
+    """
+    step = max(6 * batch * parameter_bytes / 4, OPERATIONS_OF_A_BYTE * activation_bytes)
+    return round(min(max(ROUND / (lanes * steps * step), LEAST_TURNS), MOST_TURNS))
+
+
 def pieces(lanes: int, target: int) -> int:
-    """Into how many equal parts, nearest to `target` lanes, a segment is best cut."""
-    whole = [n for n in range(1, ceil(lanes / target) + 1) if lanes % n == 0]
+    """Into how many equal parts, nearest to `target` lanes and not much fewer, to cut a segment."""
+    most = max(1, lanes * 3 // (2 * target))
+    whole = [n for n in range(1, most + 1) if lanes % n == 0]
     return min(whole, key=lambda n: abs(lanes // n - target))
 
 

@@ -14,7 +14,7 @@ from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.lanes.devices import cache_bytes, memory
 from nnlab.lanes.lift import Layout
-from nnlab.lanes.planner import LEAST_LANES_CPU, TURNS, Shape, shape_chunks, target_lanes
+from nnlab.lanes.planner import LEAST_LANES_CPU, Shape, shape_chunks, target_lanes, turns_for
 from nnlab.lanes.program import Chunk, uncollected
 from nnlab.sweeps.axes import DEFAULTS
 from nnlab.sweeps.build import (
@@ -296,17 +296,17 @@ def make_group(
     in_turn = devices[0].platform == "cpu"  # an accelerator wants all lanes at once
     lanes_of_tasks = [[i for part in row for i in part] for row in segments]
     lanes_of_rules = [[i for row in segments for i in row[o]] for o in range(len(rules))]
-    turns = [takes_turns(recipes[own[0]]) for own in lanes_of_tasks]
+    turning = [takes_turns(recipes[own[0]]) for own in lanes_of_tasks]
     by_task = numbers_of_tasks(recipes, lanes_of_tasks, unused)
     if in_turn:
-        turning = [i for own, turn in zip(lanes_of_tasks, turns, strict=True) if turn for i in own]
-        by_task |= share_names({i: by_task[i] for i in turning})
+        kin = [i for own, turn in zip(lanes_of_tasks, turning, strict=True) if turn for i in own]
+        by_task |= share_names({i: by_task[i] for i in kin})
     by_rule = numbers_of_rules(recipes, lanes_of_rules, unused)
     for_tasks, for_rules = ([found[i] for i in range(len(recipes))] for found in (by_task, by_rule))
     schedules = [schedules_of(recipes[i] for i in own) for own in lanes_of_rules]
     kinds = {i: schedules[o] for row in segments for o, part in enumerate(row) for i in part}
     rehearse(recipes, for_tasks, for_rules, [kinds[i] for i in range(len(recipes))], data)
-    sized = [0, *(own[0] for own, turn in zip(lanes_of_tasks, turns, strict=True) if not turn)]
+    sized = [0, *(own[0] for own, turn in zip(lanes_of_tasks, turning, strict=True) if not turn)]
     shown = [(recipes[i], for_tasks[i], data) for i in dict.fromkeys(sized)]
     sizes = [footprint(*one) for one in shown]
     parameters, activations = map(max, zip(*sizes, strict=True))
@@ -318,11 +318,13 @@ def make_group(
         parameters, activations, memory(devices), cache_bytes(devices), rule, evaluated
     )
     counts = [[len(part) for part in row] for row in segments]
-    alike = most_alike([(tasks[a][1], *row) for a, row in enumerate(counts) if turns[a]])
+    alike = most_alike([(tasks[a][1], *row) for a, row in enumerate(counts) if turning[a]])
     wide, together, turns = target, target, 1
     if in_turn and lanes is None:
         wide, together = target * alike, max(target, LEAST_LANES_CPU)
-        turns = TURNS if len(tasks) * len(rules) == 1 and target >= LEAST_LANES_CPU else 1
+        if len(tasks) * len(rules) == 1 and target >= LEAST_LANES_CPU:
+            steps = plan.epochs * (len(data.train.y) // plan.batch_size)
+            turns = turns_for(target, steps, plan.batch_size, parameters, activations)
     shape = shape_chunks(counts, len(seeds), wide, len(devices), lanes is not None, turns)
     if not in_turn or (turns > 1 and shape.seeds > 1):
         together = shape.lanes
