@@ -14,7 +14,7 @@ import nnlab
 from nnlab.lanes.blocks import cut
 from nnlab.lanes.devices import devices
 from nnlab.lanes.lift import Layout
-from nnlab.lanes.planner import pieces
+from nnlab.lanes.planner import pieces, seeds_in_turn
 from nnlab.lanes.program import Program
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.starts import Starts
@@ -242,11 +242,45 @@ def test_a_segment_in_parts_is_compiled_once_and_trains_as_a_whole(activations):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
-def test_the_lanes_of_one_segment_train_in_turn_and_seeds_do_not():
+def test_the_lanes_of_one_segment_train_in_turn_as_do_seeds():
     model, axes = nnlab.models.mlp([100] * 5), {"learning_rate": nnlab.log_space(1e-4, 1e-2, 64)}
     (many,) = nnlab.Sweep(model, None, axes).groups()
     assert many.shape.lanes > many.together * 3 // 2
     parts = pieces(many.shape.lanes, many.together)
     assert many.together / 2 <= many.shape.lanes / parts <= many.together * 3 / 2
     (seeds,) = nnlab.Sweep(model, None, {"seed": range(64)}).groups()
-    assert seeds.shape.lanes <= many.together * 3 // 2
+    assert seeds.shape.seeds == many.shape.lanes
+    assert seeds_in_turn(seeds.shape.seeds, 1, seeds.together) == parts
+
+
+@pytest.mark.parametrize(
+    ("seeds", "lanes", "target", "parts"),
+    [(32, 1, 4, 8), (32, 2, 4, 16), (32, 3, 4, 32), (6, 9, 4, 6), (7, 1, 4, 1), (8, 1, 32, 1)],
+)
+def test_seeds_are_cut_into_parts_of_about_as_many_lanes_as_the_target(seeds, lanes, target, parts):
+    assert seeds_in_turn(seeds, lanes, target) == parts
+
+
+def test_seeds_in_turn_train_as_seeds_side_by_side_and_compile_once():
+    axes = {"optimizer": ["sgd", "adam"], "seed": range(12)}
+    sweep = nnlab.Sweep(
+        nnlab.models.mlp([9]), blobs(), axes, batch_norm=True, dropout=0.3, epochs=2,
+        batch_size=20, record=["test_outputs"],
+    )  # fmt: skip
+    (group,) = sweep.groups(lanes=12)
+    assert (group.shape.seeds, group.shape.lanes) == (6, 12)
+    starts = Starts(sweep.data, group.batch_norm)
+
+    def train(together):
+        data = program_data(sweep.data)
+        program = Program(group.plan, group.layout(sweep.data), data, devices()[:1], together)
+        program.trace(group.outline(starts))
+        products = program._lowered.as_text().count("dot_general")
+        return products, program(program.place([group.chunk(0, 0, starts)]))
+
+    at_once, whole = train(12)
+    for together in (4, 2):
+        products, parts = train(together)
+        assert products == at_once
+        for ours, theirs in zip(jax.tree.leaves(parts), jax.tree.leaves(whole), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)

@@ -140,13 +140,14 @@ PLANS = {
     "target": st.integers(1, 100),
     "devices": st.integers(1, 8),
     "exact": st.booleans(),
+    "turns": st.sampled_from([1, 4, 16]),
 }
 
 
 @settings(max_examples=100, deadline=None)
 @given(**PLANS)
-def test_every_run_is_in_exactly_one_chunk(configs, seeds, target, devices, exact):
-    shape = shape_chunks(configs, seeds, target, devices, exact)
+def test_every_run_is_in_exactly_one_chunk(configs, seeds, target, devices, exact, turns):
+    shape = shape_chunks(configs, seeds, target, devices, exact, turns)
     runs: Counter = Counter()
     for config_chunk in range(shape.config_chunks):
         for seed_chunk in range(shape.seed_chunks):
@@ -170,12 +171,13 @@ def test_every_run_is_in_exactly_one_chunk(configs, seeds, target, devices, exac
 @settings(max_examples=100, deadline=None)
 @given(**PLANS)
 def test_chunks_keep_to_the_target_where_a_lane_per_segment_allows(
-    configs, seeds, target, devices, exact
+    configs, seeds, target, devices, exact, turns
 ):
-    shape = shape_chunks(configs, seeds, target, devices, exact)
+    shape = shape_chunks(configs, seeds, target, devices, exact, turns)
     segments = sum(count > 0 for row in configs for count in row)
     limit = target if exact else target * 3 // 2
-    assert shape.lanes <= max(limit, segments)
+    in_turn = segments == 1 or shape.seeds > 1
+    assert shape.lanes <= max(limit * (turns if in_turn else 1), segments)
     assert shape.seeds == 1 or shape.config_chunks == 1
 
 

@@ -62,7 +62,7 @@ class Shape(NamedTuple):
     """counts[task][rule]: configs of each segment in a chunk."""
     config_chunks: int
     seeds: int
-    """Seeds trained together; 1 unless there are fewer configs than lanes."""
+    """Seeds of a chunk; 1 unless it has all configs."""
     seed_chunks: int
 
     @property
@@ -118,6 +118,11 @@ def pieces(lanes: int, target: int) -> int:
     return min(whole, key=lambda n: abs(lanes // n - target))
 
 
+def seeds_in_turn(seeds: int, lanes: int, target: int) -> int:
+    """Into how many equal parts to cut a chunk's seeds, of so many lanes each, for `target`."""
+    return pieces(seeds, max(1, target // lanes))
+
+
 def shape_chunks(
     configs: Sequence[Sequence[int]],
     seeds: int,
@@ -130,29 +135,40 @@ def shape_chunks(
 
     Of all cuts the one whose rounds take the least time: a step costs its lanes, copies included,
     something for being a step, and more for each lane where they outgrow the target. Chunks have
-    one and a half times the target at most, and `turns` times that where their lanes train in turn;
-    with `exact`, the target itself: the user's word is kept where a segment per lane allows it.
+    one and a half times the target at most, and `turns` times that where their lanes train in turn:
+    those of one segment, or of several seeds. With `exact`, they have the target itself: the user's
+    word is kept where a segment per lane allows it.
     """
     if target < 1:
         raise UsageError(f"lanes must be 1 or more, got {target}; leave it out to let nnlab choose")
     total, most = sum(map(sum, configs)), max(max(row) for row in configs)
+    alone = sum(count > 0 for row in configs for count in row) == 1
     limit = target if exact else target * 3 // 2
 
+    def allowed(seeds: int) -> int:
+        """The most lanes of a chunk."""
+        return limit * (turns if alone or seeds > 1 else 1)
+
     def cuts() -> Iterator[Shape]:
-        fewest = min(ceil(total / (limit * turns)), most)  # more than `most` would be copies alone
+        fewest = min(ceil(total / allowed(1)), most)  # more than `most` would be copies alone
         useful = max(ceil(total / max(1, target // 4)), devices)
         for chunks in range(fewest, min(useful, most) + 1):
             counts = tuple(tuple(ceil(n / chunks) for n in row) for row in configs)
-            room = limit // sum(map(sum, counts)) if chunks == 1 else 1
+            room = allowed(seeds) // sum(map(sum, counts)) if chunks == 1 else 1
             for together in range(1, max(1, min(seeds, room)) + 1):
                 yield Shape(counts, chunks, together, ceil(seeds / together))
 
+    def parts(shape: Shape) -> int:
+        """How many parts of a chunk train in turn."""
+        if turns > 1 and shape.seeds > 1:
+            return seeds_in_turn(shape.seeds, shape.lanes // shape.seeds, target)
+        return pieces(shape.lanes, target) if turns > 1 and alone else 1
+
     def cost(shape: Shape) -> tuple[float, int]:
-        rounds = ceil(shape.chunks / devices)
-        parts = pieces(shape.lanes, target) if turns > 1 and shape.seeds == 1 else 1
-        excess = max(0, shape.lanes // parts - target) / target
-        return rounds * (shape.lanes * (1 + EXCESS * excess) + STEP * target * parts), rounds
+        rounds, number = ceil(shape.chunks / devices), parts(shape)
+        excess = max(0, shape.lanes // number - target) / target
+        return rounds * (shape.lanes * (1 + EXCESS * excess) + STEP * target * number), rounds
 
     found = list(cuts())
-    fit = [shape for shape in found if shape.lanes <= limit * (turns if shape.seeds == 1 else 1)]
+    fit = [shape for shape in found if shape.lanes <= allowed(shape.seeds)]
     return min(fit or found[-1:], key=cost)

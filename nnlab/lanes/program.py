@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from nnlab import trees
 from nnlab.lanes.blocks import cut, train_blocks
 from nnlab.lanes.lift import Layout, lift
-from nnlab.lanes.planner import LEAST_LANES_CPU
+from nnlab.lanes.planner import LEAST_LANES_CPU, seeds_in_turn
 from nnlab.lanes.segments import are_many
 from nnlab.lanes.stored import store, stored_starts
 from nnlab.train.keys import Stream, root, stream
@@ -130,17 +130,17 @@ class Program:
         devices: Sequence[Device],
         together: int | None = None,
     ):
-        """`together` lanes of a seed train at a time, as far as segments allow; None: all.
+        """`together` lanes train at a time, as far as segments allow; None: all.
 
         On a CPU a quarter as many where segments take vectors, whose weights and gradients the
         caches hold twice: 48 optimizers, or 72 segments, run 4 to 6 % faster than by half as many.
         """
         self.plan, self.layout, self.devices = plan, layout, list(devices)
-        together = together or layout.lanes
         self._flat = are_many(layout.counts)
-        if self._flat and self.devices[0].platform == "cpu":
+        if together and self._flat and self.devices[0].platform == "cpu":
             together = max(LEAST_LANES_CPU, together // 4)
-        self._blocks = cut(layout, together)
+        self._together = together
+        self._blocks = cut(layout, together or layout.lanes)
         mesh = mesh_of(devices)
         self._split = NamedSharding(mesh, PartitionSpec(AXIS))
         self._data = on_all(devices, data)
@@ -218,12 +218,24 @@ class Program:
 
             return train_blocks(self._blocks, train_block, start, chunk.for_tasks, chunk.for_rules)
 
-        if chunk.seeds.shape[0] == 1:
-            record = of_seed(chunk.seeds[0], trees.map(lambda a: a[0], chunk.starts))
-            record = trees.map(lambda a: a[None], record)
-        else:
-            record = jax.vmap(of_seed)(chunk.seeds, chunk.starts)
+        seeds, lanes = chunk.seeds.shape[0], self.layout.lanes
+        parts = seeds_in_turn(seeds, lanes, self._together) if self._together else 1
+        record = over_seeds(of_seed, parts, chunk.seeds, chunk.starts)
         return trees.map(lambda a: jnp.asarray(a)[None], record)
+
+
+def over_seeds(
+    function: Callable[[AnyArray, PyTree], Record], parts: int, *given: PyTree
+) -> Record:
+    """The records of all seeds, leaves [seeds, ...], so many parts of them one after the other."""
+    seeds = jax.tree.leaves(given)[0].shape[0]
+    if seeds == 1:
+        return trees.map(lambda a: a[None], function(*trees.map(lambda a: a[0], given)))
+    if parts == 1:
+        return jax.vmap(function)(*given)
+    divided = trees.map(lambda a: jnp.reshape(a, (parts, seeds // parts, *a.shape[1:])), given)
+    found = jax.lax.map(lambda part: over_seeds(function, 1, *part), divided)
+    return trees.map(lambda a: a.reshape(seeds, *a.shape[2:]), found)
 
 
 def each(starts: PyTree, which: AnyArray) -> PyTree:

@@ -66,7 +66,7 @@ class Group:
     seeds: tuple[int, ...]
     shape: Shape
     together: int
-    """So many lanes of a seed train at a time, as far as segments allow."""
+    """So many lanes train at a time, as far as segments allow."""
     parameter_bytes: int
     """One lane's."""
     training_bytes: int
@@ -87,8 +87,7 @@ class Group:
     def chunk_bytes(self) -> int:
         """What a chunk takes of its device at least: all its weights, and the training of some."""
         lanes = self.shape.lanes
-        at_a_time = min(lanes, self.together * self.shape.seeds)
-        return lanes * self.parameter_bytes + at_a_time * self.training_bytes
+        return lanes * self.parameter_bytes + min(lanes, self.together) * self.training_bytes
 
     @property
     def batch_norm(self) -> bool:
@@ -322,15 +321,15 @@ def make_group(
     wide, together, turns = target, target, 1
     if in_turn and lanes is None:
         wide, together = target * alike, max(target, LEAST_LANES_CPU)
-        if len(tasks) * len(rules) == 1 and target >= LEAST_LANES_CPU:
+        if target >= LEAST_LANES_CPU:
             steps = plan.epochs * (len(data.train.y) // plan.batch_size)
             turns = turns_for(target, steps, plan.batch_size, parameters, activations)
     shape = shape_chunks(counts, len(seeds), wide, len(devices), lanes is not None, turns)
-    if not in_turn or (turns > 1 and shape.seeds > 1):
+    if not in_turn:
         together = shape.lanes
     group = Group(
         tuple(recipes), tuple(ids), segments, tuple(for_tasks), tuple(for_rules),
-        tuple(schedules), tuple(seeds), shape, max(1, together // shape.seeds), parameters,
+        tuple(schedules), tuple(seeds), shape, together, parameters,
         parameters + rule + max(activations, evaluated), in_turn,
     )  # fmt: skip
     refuse_too_large(group, memory(devices))
