@@ -21,6 +21,7 @@ from nnlab.report import (
     write_search,
 )
 from nnlab.report.folder import MARK
+from nnlab.report.table import limits
 from nnlab.sweeps.results import Results
 from nnlab.sweeps.search import Range
 
@@ -284,3 +285,15 @@ def test_a_sweep_that_learned_nothing_says_so():
     assert any("the most frequent class always" in c for c in cautions(worse))
     better = found.with_data(found.dataset.assign(val_accuracy=found["val_accuracy"] * 0 + 1))
     assert not any("nothing was learned" in c for c in cautions(better))
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "words"),
+    [
+        (0.981, 0.975, 0.987, "98.1 % (97.5 to 98.7 %)"),
+        (0.981, 0.981, 0.981, "98.1 % (all seeds alike)"),
+        (0.981, np.nan, np.nan, "98.1 %"),
+    ],
+)
+def test_an_interval_is_said_only_where_seeds_tell_one(mean, low, high, words):
+    assert limits(mean, low, high, "accuracy") == words

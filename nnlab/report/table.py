@@ -88,9 +88,14 @@ def interval(row: Any, metric: str) -> str:
 
 
 def limits(mean: float, low: float, high: float, metric: str) -> str:
-    """A mean, and in brackets what it may be; without brackets where there is no interval."""
+    """A mean, and in brackets what it may be; without brackets where there is no interval.
+
+    Values that are all the same have no spread to tell an interval from: that is said instead.
+    """
     if not low <= high < float("inf"):
         return number(mean, metric)
+    if low == high:
+        return f"{number(mean, metric)} (all seeds alike)"
     bounds = f"{number(low, metric).removesuffix(' %')} to {number(high, metric)}"
     return f"{number(mean, metric)} ({bounds})"
 
