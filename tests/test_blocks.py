@@ -14,7 +14,7 @@ import nnlab
 from nnlab.lanes.blocks import cut
 from nnlab.lanes.devices import devices
 from nnlab.lanes.lift import Layout
-from nnlab.lanes.planner import pieces, seeds_in_turn
+from nnlab.lanes.planner import parts_of_seeds, pieces
 from nnlab.lanes.program import Program
 from nnlab.sweeps.arrays import program_data
 from nnlab.sweeps.starts import Starts
@@ -250,7 +250,7 @@ def test_the_lanes_of_one_segment_train_in_turn_as_do_seeds():
     assert many.together / 2 <= many.shape.lanes / parts <= many.together * 3 / 2
     (seeds,) = nnlab.Sweep(model, None, {"seed": range(64)}).groups()
     assert seeds.shape.seeds == many.shape.lanes
-    assert seeds_in_turn(seeds.shape.seeds, 1, seeds.together) == parts
+    assert parts_of_seeds(seeds.shape.seeds, 1, seeds.together) == parts
 
 
 @pytest.mark.parametrize(
@@ -258,10 +258,10 @@ def test_the_lanes_of_one_segment_train_in_turn_as_do_seeds():
     [(32, 1, 4, 8), (32, 2, 4, 16), (32, 3, 4, 32), (6, 9, 4, 6), (7, 1, 4, 1), (8, 1, 32, 1)],
 )
 def test_seeds_are_cut_into_parts_of_about_as_many_lanes_as_the_target(seeds, lanes, target, parts):
-    assert seeds_in_turn(seeds, lanes, target) == parts
+    assert parts_of_seeds(seeds, lanes, target) == parts
 
 
-def test_seeds_in_turn_train_as_seeds_side_by_side_and_compile_once():
+def test_parts_of_seeds_train_as_seeds_side_by_side_and_compile_once():
     axes = {"optimizer": ["sgd", "adam"], "seed": range(12)}
     sweep = nnlab.Sweep(
         nnlab.models.mlp([9]), blobs(), axes, batch_norm=True, dropout=0.3, epochs=2,

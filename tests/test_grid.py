@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import nnlab
 from nnlab import UsageError
 from nnlab.lanes.devices import cache_bytes, devices
-from nnlab.lanes.planner import pieces, shape_chunks, target_lanes, turns_for
+from nnlab.lanes.planner import Turns, pieces, shape_chunks, target_lanes, turns_for
 from nnlab.sweeps.choices import TABLES
 from nnlab.sweeps.group import cut
 
@@ -140,7 +140,7 @@ PLANS = {
     "target": st.integers(1, 100),
     "devices": st.integers(1, 8),
     "exact": st.booleans(),
-    "turns": st.sampled_from([1, 4, 16]),
+    "turns": st.sampled_from([None, Turns(4, 1), Turns(4, 4), Turns(16, 16)]),
 }
 
 
@@ -176,8 +176,10 @@ def test_chunks_keep_to_the_target_where_a_lane_per_segment_allows(
     shape = shape_chunks(configs, seeds, target, devices, exact, turns)
     segments = sum(count > 0 for row in configs for count in row)
     limit = target if exact else target * 3 // 2
-    in_turn = segments == 1 or shape.seeds > 1
-    assert shape.lanes <= max(limit * (turns if in_turn else 1), segments)
+    times = turns or Turns()
+    of_a_seed = shape.lanes // shape.seeds
+    assert of_a_seed <= max(limit * (times.lanes if segments == 1 else 1), segments)
+    assert shape.seeds == 1 or shape.lanes <= limit * times.seeds
     assert shape.seeds == 1 or shape.config_chunks == 1
 
 
@@ -257,7 +259,12 @@ def test_more_chunks_than_lanes_are_never_cut_for_one_device():
 
 @pytest.mark.parametrize(
     ("configs", "target", "devices", "turns", "chunks"),
-    [(8, 32, 2, 4, 2), (64, 32, 64, 4, 64), (1000, 4096, 8, 1, 8), (3, 32, 8, 4, 3)],
+    [
+        (8, 32, 2, Turns(4, 4), 2),
+        (64, 32, 64, Turns(4, 4), 64),
+        (1000, 4096, 8, None, 8),
+        (3, 32, 8, Turns(4, 4), 3),
+    ],
 )
 def test_no_device_stands_idle_while_another_has_two_configs(
     configs, target, devices, turns, chunks
@@ -265,14 +272,34 @@ def test_no_device_stands_idle_while_another_has_two_configs(
     assert shape_chunks([[configs]], 1, target, devices, turns=turns).chunks == chunks
 
 
-def test_short_rounds_hold_more_turns_and_long_ones_no_fewer_than_four():
+def test_short_rounds_hold_more_turns_and_long_ones_few():
     dense = {"parameter_bytes": 200_000, "activation_bytes": 200_000}
     found = [turns_for(4, steps, 100, **dense) for steps in (10, 100, 200, 400, 800, 10_000)]
-    assert found == [16, 16, 8, 4, 4, 4]
+    assert [turns.lanes for turns in found] == [16, 16, 8, 4, 4, 4]
+    assert [turns.seeds for turns in found] == [16, 16, 8, 4, 2, 1]
     assert turns_for(8, 100, 100, **dense) == turns_for(4, 200, 100, **dense)
     assert turns_for(4, 100, 200, **dense) == turns_for(4, 200, 100, **dense)
     convolution = {"parameter_bytes": 2_000, "activation_bytes": 20_000_000}
     assert turns_for(4, 10, 100, **convolution) < turns_for(4, 10, 100, 2_000, 20_000)
+
+
+def test_weights_that_each_seed_has_of_its_own_take_little_memory():
+    large = turns_for(4, 5, 20, parameter_bytes=2**22, activation_bytes=2**20)
+    assert large == Turns(lanes=16, seeds=4)
+    assert turns_for(4, 5, 20, 2**27, 2**20).seeds == 1
+
+
+@pytest.mark.parametrize("configs", [[[1] * 8], [[1] * 12] * 6])
+@pytest.mark.parametrize(("seeds", "devices"), [(2, 2), (3, 4), (2, 4)])
+def test_seeds_of_many_segments_go_to_as_many_devices(configs, seeds, devices):
+    shape = shape_chunks(configs, seeds, 4, devices, turns=Turns(4, 16))
+    assert (shape.seeds, shape.chunks) == (1, seeds)
+
+
+def test_many_seeds_of_many_segments_train_in_turn():
+    shape = shape_chunks([[1] * 8], 64, 4, 2, turns=Turns(4, 16))
+    assert shape.seeds > 4
+    assert shape.chunks * shape.seeds == 64
 
 
 @pytest.mark.parametrize(

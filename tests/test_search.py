@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import nnlab
+from nnlab.errors import UsageError
 from nnlab.report.page import write
-from nnlab.report.search import trial_curves
+from nnlab.report.search import best_trials, trial_curves
 from nnlab.sweeps.search import Search, Trial, ranked
 from nnlab.sweeps.space import Range, draw, narrow
 
@@ -59,6 +60,29 @@ def test_diverged_trials_come_last_whatever_the_metric() -> None:
     ]
     assert [t.knobs["k"] for t in ranked(trials, "val_accuracy")][:2] == [2, 0]
     assert [t.knobs["k"] for t in ranked(trials, "val_loss")][:2] == [0, 2]
+
+
+def test_a_trial_whose_every_run_diverged_is_the_best_of_none_and_narrows_nothing() -> None:
+    def run(rates, **more):
+        return nnlab.search(
+            {"learning_rate": rates}, nnlab.models.mlp([4]), blobs(), optimizer="sgd", trials=6,
+            epochs=1, batch_size=20, progress=False, **more,
+        )  # fmt: skip
+
+    found = run([1e-9, 1e30], seeds=2)
+    lost = [trial for trial in found.trials if trial.diverged]
+    assert {trial.knobs["learning_rate"] for trial in lost} == {1e30}
+    assert list(found.trials[-len(lost) :]) == lost
+    assert found.best == {"learning_rate": 1e-9}
+    assert len(found.stages) == 1, "narrowed to what learned, one config"
+    table = best_trials(found)
+    assert table["diverged"].tolist() == [trial.diverged for trial in found.trials]
+    none = run((1e30, 1e33), stages=1)
+    (warning,) = none.warnings()
+    assert "none of 6 configs learned" in warning
+    assert warning in repr(none)
+    with pytest.raises(UsageError, match="none of 6 configs learned"):
+        none.final(progress=False)
 
 
 def test_a_search_finds_the_rates_that_learn_and_looks_at_test_data_once(tmp_path) -> None:

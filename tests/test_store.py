@@ -323,6 +323,18 @@ def test_what_continues_is_the_program_that_began():
     assert (again.shape, again.together) == (begun[0].shape, begun[0].together)
 
 
+def test_descriptions_of_before_counted_the_lanes_of_one_seed():
+    axes = {"optimizer": ["sgd", "adam"], "seed": range(12)}
+    sweep = nnlab.Sweep(nnlab.models.mlp([4]), blobs(), axes, epochs=1, batch_size=20)
+    begun = sweep.groups(lanes=12)
+    described = json.loads(json.dumps(describe_sweep(sweep, begun)))
+    (chunk,) = described["chunks"]
+    assert (chunk["seeds"], chunk.pop("at_a_time")) == (6, 12)
+    assert as_begun(begun, described)[0].together == begun[0].together
+    chunk["together"] = 2
+    assert as_begun(begun, described)[0].together == 12
+
+
 def test_where_memory_ends_the_advice_can_be_followed(tmp_path):
     (group,) = sweep().groups()
     store = Store(tmp_path)

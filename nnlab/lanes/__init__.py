@@ -1,8 +1,8 @@
 """Lifting: many runs in one program.
 
 A run's place in a batched program is a lane; neighbouring lanes that share a categorical choice
-are a segment; the lanes that one device trains together are a chunk; a chunk for every device is a
-round.
+are a segment; the lanes that one device trains in one go, some at a time, are a chunk; a chunk for
+every device is a round.
 """
 
 from nnlab.lanes.devices import prepare

@@ -1,4 +1,4 @@
-"""How many lanes train together, and how a group's runs are cut into equal chunks.
+"""How many lanes train at a time, and how a group's runs are cut into equal chunks.
 
 A chunk holds some configs and some seeds, all configs with all its seeds. Every chunk of a group
 has the same number of lanes of each (task, rule), so that one compiled program trains all of them;
@@ -43,7 +43,8 @@ Two rounds are in line (`lanes.rounds`); the rest is for the data, the records a
 needs beside.
 """
 LEAST_TURNS, MOST_TURNS = 4, 16
-"""A chunk of one segment holds so many times the target's lanes, which train in turn.
+"""The fewest times the target's lanes that a chunk of one segment holds, to train in turn; the most
+that any chunk does.
 
 Between two rounds a device stands idle for 2 to 10 ms, and one waits for the other: 2 to 8 % of a
 short round. Of a long one, more is lost where it is broken off.
@@ -53,6 +54,9 @@ ROUND = 2e11
 OPERATIONS_OF_A_BYTE = 50
 """What a step takes at least for each byte of its activations: a small convolution has more of them
 than parameters."""
+SEEDS_BYTES = 2**26
+"""What the parameters of a chunk of several seeds may take: every seed has its own, which are drawn
+while the chunk before trains."""
 
 
 class Shape(NamedTuple):
@@ -99,27 +103,38 @@ def target_lanes(
     return int(min(max(memory // SHARE_OF_ROUND // lane, 1), MOST_LANES_ACCELERATOR))
 
 
+class Turns(NamedTuple):
+    """How many times the lanes that train at a time a chunk may hold; 1: no more than those."""
+
+    lanes: int = 1
+    """Of one segment."""
+    seeds: int = 1
+    """Of several seeds."""
+
+
 def turns_for(
     lanes: int, steps: int, batch: int, parameter_bytes: int, activation_bytes: int
-) -> int:
-    """How many times so many lanes a chunk of one segment holds, for rounds that are long enough.
+) -> Turns:
+    """As many turns of so many lanes as make a round that is long enough.
 
     The bytes are one lane's, in float32; `steps` is how long it trains. A step takes 6 operations
     for every parameter and example, or as many as its activations tell.
     """
     step = max(6 * batch * parameter_bytes / 4, OPERATIONS_OF_A_BYTE * activation_bytes)
-    return round(min(max(ROUND / (lanes * steps * step), LEAST_TURNS), MOST_TURNS))
+    wanted = round(min(max(ROUND / (lanes * steps * step), 1), MOST_TURNS))
+    room = SEEDS_BYTES // (lanes * parameter_bytes)
+    return Turns(max(wanted, LEAST_TURNS), max(1, min(wanted, room)))
 
 
 def pieces(lanes: int, target: int) -> int:
-    """Into how many equal parts, nearest to `target` lanes and not much fewer, to cut a segment."""
+    """Into how many equal parts to cut lanes or seeds: nearest to `target`, not much smaller."""
     most = max(1, lanes * 3 // (2 * target))
     whole = [n for n in range(1, most + 1) if lanes % n == 0]
     return min(whole, key=lambda n: abs(lanes // n - target))
 
 
-def seeds_in_turn(seeds: int, lanes: int, target: int) -> int:
-    """Into how many equal parts to cut a chunk's seeds, of so many lanes each, for `target`."""
+def parts_of_seeds(seeds: int, lanes: int, target: int) -> int:
+    """Into how many equal parts to cut seeds of so many lanes each, for `target` at a time."""
     return pieces(seeds, max(1, target // lanes))
 
 
@@ -129,40 +144,41 @@ def shape_chunks(
     target: int,
     devices: int,
     exact: bool = False,
-    turns: int = 1,
+    turns: Turns | None = None,
 ) -> Shape:
     """Cut `configs[task][rule]` configs x `seeds` seeds into chunks of up to about `target` lanes.
 
     Of all cuts the one whose rounds take the least time: a step costs its lanes, copies included,
     something for being a step, and more for each lane where they outgrow the target. Chunks have
-    one and a half times the target at most, and `turns` times that where their lanes train in turn:
-    those of one segment, or of several seeds. With `exact`, they have the target itself: the user's
-    word is kept where a segment per lane allows it.
+    one and a half times the target at most, and with `turns` so many times that, the lanes of one
+    segment or of several seeds. With `exact`, they have the target itself: the user's word is kept
+    where a segment per lane allows it.
     """
     if target < 1:
         raise UsageError(f"lanes must be 1 or more, got {target}; leave it out to let nnlab choose")
     total, most = sum(map(sum, configs)), max(max(row) for row in configs)
     alone = sum(count > 0 for row in configs for count in row) == 1
     limit = target if exact else target * 3 // 2
-
-    def allowed(seeds: int) -> int:
-        """The most lanes of a chunk."""
-        return limit * (turns if alone or seeds > 1 else 1)
+    times = turns or Turns()
+    of_a_seed = limit * (times.lanes if alone else 1)
 
     def cuts() -> Iterator[Shape]:
-        fewest = min(ceil(total / allowed(1)), most)  # more than `most` would be copies alone
+        fewest = min(ceil(total / of_a_seed), most)  # more than `most` would be copies alone
         useful = max(ceil(total / max(1, target // 4)), devices)
         for chunks in range(fewest, min(useful, most) + 1):
             counts = tuple(tuple(ceil(n / chunks) for n in row) for row in configs)
-            room = allowed(seeds) // sum(map(sum, counts)) if chunks == 1 else 1
+            room = limit * times.seeds // sum(map(sum, counts)) if chunks == 1 else 1
             for together in range(1, max(1, min(seeds, room)) + 1):
                 yield Shape(counts, chunks, together, ceil(seeds / together))
 
     def parts(shape: Shape) -> int:
         """How many parts of a chunk train in turn."""
-        if turns > 1 and shape.seeds > 1:
-            return seeds_in_turn(shape.seeds, shape.lanes // shape.seeds, target)
-        return pieces(shape.lanes, target) if turns > 1 and alone else 1
+        lanes = shape.lanes // shape.seeds
+        if turns is None:
+            return 1
+        if alone and lanes > target:
+            return shape.seeds * pieces(lanes, target)
+        return parts_of_seeds(shape.seeds, lanes, target)
 
     def cost(shape: Shape) -> tuple[float, int]:
         rounds, number = ceil(shape.chunks / devices), parts(shape)
@@ -170,5 +186,6 @@ def shape_chunks(
         return rounds * (shape.lanes * (1 + EXCESS * excess) + STEP * target * number), rounds
 
     found = list(cuts())
-    fit = [shape for shape in found if shape.lanes <= allowed(shape.seeds)]
-    return min(fit or found[-1:], key=cost)
+    finest = found[-1].config_chunks
+    fit = [s for s in found if s.lanes // s.seeds <= of_a_seed or s.config_chunks == finest]
+    return min(fit, key=cost)

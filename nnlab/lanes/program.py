@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from nnlab import trees
 from nnlab.lanes.blocks import cut, train_blocks
 from nnlab.lanes.lift import Layout, lift
-from nnlab.lanes.planner import LEAST_LANES_CPU, seeds_in_turn
+from nnlab.lanes.planner import LEAST_LANES_CPU, parts_of_seeds
 from nnlab.lanes.segments import are_many
 from nnlab.lanes.stored import store, stored_starts
 from nnlab.train.keys import Stream, root, stream
@@ -218,8 +218,8 @@ class Program:
 
             return train_blocks(self._blocks, train_block, start, chunk.for_tasks, chunk.for_rules)
 
-        seeds, lanes = chunk.seeds.shape[0], self.layout.lanes
-        parts = seeds_in_turn(seeds, lanes, self._together) if self._together else 1
+        seeds, lanes = chunk.seeds.shape[0], max(block.layout.lanes for block in self._blocks)
+        parts = parts_of_seeds(seeds, lanes, self._together) if self._together else 1
         record = over_seeds(of_seed, parts, chunk.seeds, chunk.starts)
         return trees.map(lambda a: jnp.asarray(a)[None], record)
 

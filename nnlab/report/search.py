@@ -28,12 +28,16 @@ ROOM = 0.02
 def best_trials(search: Search, most: int | None = None) -> pd.DataFrame:
     """The best trials first: the metric, each knob that was searched, the stage.
 
-    A knob that a trial does not read is missing there.
+    A knob that a trial does not read is missing there. Where trials diverged, "diverged" says
+    which: they come last, whatever their accuracy.
     """
     trials = search.trials[:most]
     columns = {search.metric: [trial.value for trial in trials]}
     columns |= {knob: _values(trials, knob) for knob in search.spaces[0]}
-    return pd.DataFrame(columns | {"stage": [trial.stage for trial in trials]})
+    columns["stage"] = [trial.stage for trial in trials]
+    if any(trial.diverged for trial in search.trials):
+        columns["diverged"] = [trial.diverged for trial in trials]
+    return pd.DataFrame(columns)
 
 
 @style.styled

@@ -63,7 +63,7 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
         "constant": sweep.data.constant(),
         **({"recorded": recorded} if recorded else {}),
         "chunks": [
-            {**g.shape._asdict(), "lanes": g.shape.lanes, "together": g.together, "runs": g.runs}
+            {**g.shape._asdict(), "lanes": g.shape.lanes, "at_a_time": g.together, "runs": g.runs}
             for g in groups
         ],
         "made with": {
@@ -116,7 +116,10 @@ def says_all(knob: str, choice: Choice) -> bool:
 
 
 def as_begun(groups: Sequence[Group], description: dict[str, Any]) -> list[Group]:
-    """The groups in the chunks and blocks that a description promises: the same programs."""
+    """The groups in the chunks and blocks that a description promises: the same programs.
+
+    Descriptions of before the end of November 2026 say "together", the lanes of one seed.
+    """
     found = []
     for group, chunk in zip(groups, description["chunks"], strict=True):
         shape = Shape(
@@ -125,5 +128,7 @@ def as_begun(groups: Sequence[Group], description: dict[str, Any]) -> list[Group
             chunk["seeds"],
             chunk["seed_chunks"],
         )
-        found.append(replace(group, shape=shape, together=chunk.get("together", group.together)))
+        of_a_seed = chunk.get("together")
+        before = group.together if of_a_seed is None else of_a_seed * shape.seeds
+        found.append(replace(group, shape=shape, together=chunk.get("at_a_time", before)))
     return found

@@ -98,7 +98,8 @@ def memory_in_words(group: Group, store: Store) -> Iterator[None]:
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
         lanes = group.shape.lanes
-        less = f"lanes={lanes // 2} (--lanes)" if lanes > 1 else "a smaller batch_size or network"
+        half = min(lanes, group.together) // 2
+        less = f"lanes={half} (--lanes)" if half else "a smaller batch_size or network"
         elsewhere = " in another directory: this one keeps its chunks" * store.begun
         raise UsageError(
             f"{lanes} lanes of {group.parameter_bytes / 2**20:,.1f} MiB each do not fit in memory; "

@@ -318,12 +318,12 @@ def make_group(
     )
     counts = [[len(part) for part in row] for row in segments]
     alike = most_alike([(tasks[a][1], *row) for a, row in enumerate(counts) if turning[a]])
-    wide, together, turns = target, target, 1
+    wide, together, turns = target, target, None
     if in_turn and lanes is None:
         wide, together = target * alike, max(target, LEAST_LANES_CPU)
         if target >= LEAST_LANES_CPU:
             steps = plan.epochs * (len(data.train.y) // plan.batch_size)
-            turns = turns_for(target, steps, plan.batch_size, parameters, activations)
+            turns = turns_for(wide, steps, plan.batch_size, parameters, activations)
     shape = shape_chunks(counts, len(seeds), wide, len(devices), lanes is not None, turns)
     if not in_turn:
         together = shape.lanes

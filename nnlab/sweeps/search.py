@@ -41,6 +41,13 @@ class Trial(NamedTuple):
     stage: int
     config: int
     """Its place in the results of its stage."""
+    diverged: bool = False
+    """Whether every run of it did: then whatever accuracy it has counts for nothing."""
+
+    @property
+    def learned(self) -> bool:
+        """Whether it can be the best, and narrow a range."""
+        return isfinite(self.value) and not self.diverged
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,22 +66,26 @@ class Search:
 
     def __repr__(self) -> str:
         """The best config, and of how many."""
+        if not self.trials[0].learned:
+            return f"Search: {self._lost()}"
         knobs = ", ".join(f"{knob} {words(v, 40)}" for knob, v in self.best.items())
         value = f"{self.metric} {self.trials[0].value:.4g}"
         return f"Search: {knobs} is best of {len(self.trials)} configs, {value}"
 
     @property
     def best(self) -> dict[str, Any]:
-        """The knobs of the best config."""
+        """The knobs of the best config; of any, where none learned."""
         return self.trials[0].knobs
 
     def warnings(self) -> list[str]:
         """One line for every range at whose border the best configs crowd: look beyond it.
 
-        A low end of 0 is natural, not a limit.
+        A low end of 0 is natural, not a limit. Where no config learned, one line that says so.
         """
         found = []
-        alive = [trial.knobs for trial in self.trials if isfinite(trial.value)]
+        alive = [trial.knobs for trial in self.trials if trial.learned]
+        if not alive:
+            return [self._lost()]
         for knob, values in self.spaces[0].items():
             if not isinstance(values, Range) or knob not in self.best:
                 continue
@@ -89,9 +100,21 @@ class Search:
         return found
 
     def final(self, progress: bool = True) -> Results:
-        """The best config trained anew from seeds nobody selected by: only now test data count."""
+        """The best config trained anew from seeds nobody selected by: only now test data count.
+
+        Raises UsageError where no config learned.
+        """
+        if not self.trials[0].learned:
+            raise UsageError(self._lost())
         place = None if self.out is None else self.out / "final"
         return self.finalist.run(place, progress=progress, by=self.metric)
+
+    def _lost(self) -> str:
+        """That there is no best."""
+        return (
+            f"none of {len(self.trials)} configs learned, each diverged or has no finite "
+            f"{self.metric}; try smaller learning rates"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,8 +198,8 @@ def search(
     draws. Trials share their initial weights, so that knobs are compared and not luck; with
     `own_weights` each draws its own. Other keywords fix knobs, as in `Sweep`; a knob that is drawn
     or fixed counts for the configs that read it. With `out`, each stage is kept in a directory of
-    its own, without test metrics, and an interrupted search continues there. A stage without a
-    finite value narrows nothing, and a search that has narrowed to one config is at its end.
+    its own, without test metrics, and an interrupted search continues there. A stage in which
+    no config learned narrows nothing, and a search that has narrowed to one config is at its end.
     Raises UsageError for an empty range or space, for a knob that no config reads, and where `by`
     is a loss and losses are searched, which are on different scales.
     """
@@ -209,7 +232,7 @@ def search(
         spaces.append(space)
         found.append(results)
         judged_so_far += now
-        best = [trial.knobs for trial in now[: ceil(keep * trials)] if isfinite(trial.value)]
+        best = [trial.knobs for trial in now[: ceil(keep * trials)] if trial.learned]
         space = narrow(space, best)
     order = ranked(judged_so_far, metric)
     finalist = ground.alone(order[0].knobs, range(seeds, seeds + final_seeds))
@@ -226,13 +249,15 @@ def judged(
 ) -> list[Trial]:
     """Each config with its mean over seeds."""
     means = results.mean(metric)["mean"].values.tolist()
-    pairs = zip(configs, means, strict=True)
-    return [Trial(knobs, value, stage, i) for i, (knobs, value) in enumerate(pairs)]
+    lost = (results.diverged | ~results.finished).all("seed").values.tolist()
+    each = zip(configs, means, lost, strict=True)
+    return [Trial(knobs, value, stage, i, gone) for i, (knobs, value, gone) in enumerate(each)]
 
 
 def ranked(trials: Sequence[Trial], metric: str) -> list[Trial]:
-    """The best first, those without a finite value last."""
-    order = np.argsort(-score(np.array([t.value for t in trials]), metric), kind="stable")
+    """The best first, those that did not learn last."""
+    good = score(np.array([t.value for t in trials]), metric)
+    order = np.argsort(-np.where([t.learned for t in trials], good, -np.inf), kind="stable")
     return [trials[i] for i in order]
 
 

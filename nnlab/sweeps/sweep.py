@@ -14,7 +14,6 @@ from nnlab import trees
 from nnlab.data.dataset import Dataset
 from nnlab.errors import UsageError
 from nnlab.lanes.devices import describe, devices, prepare
-from nnlab.lanes.planner import COPIES
 from nnlab.models.mlp import mlp
 from nnlab.models.model import Model, Problem
 from nnlab.sweeps.arrays import outputs_of, program_data
@@ -61,7 +60,7 @@ class Summary(NamedTuple):
     config_steps: int
     """Training steps of all trained runs together."""
     bytes: int
-    """Of the data and the largest program's lanes, gradients and two moments, on all devices."""
+    """Of the data and the largest program's chunk, at least, on all devices."""
     devices: str
 
 
@@ -213,7 +212,7 @@ class Sweep:
     def summary(self, lanes: int | None = None) -> Summary:
         """Count runs, programs, chunks, steps and bytes; nothing is trained."""
         groups, found = self.groups(lanes), devices()
-        widest = max(g.parameter_bytes * min(g.shape.lanes, g.runs) for g in groups)
+        widest = max(g.chunk_bytes for g in groups)
         stored = trees.map(lambda a: a.nbytes, program_data(self.data))
         return Summary(
             runs=self.grid.cells.size * len(self.axes["seed"]),
@@ -222,7 +221,7 @@ class Sweep:
             chunks=sum(g.shape.chunks for g in groups),
             lanes=tuple(g.shape.lanes for g in groups),
             config_steps=sum(g.runs * g.steps(self.data) for g in groups),
-            bytes=len(found) * (COPIES * widest + sum(trees.leaves(stored))),
+            bytes=len(found) * (widest + sum(trees.leaves(stored))),
             devices=describe(),
         )
 
