@@ -14,9 +14,12 @@ def name_of(function: object) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
 
 
-def unknown(kind: str, word: object, choices: Iterable[str]) -> UsageError:
-    """The error for a name that is not in a table: the nearest name, then the whole list."""
+def unknown(
+    kind: str, word: object, choices: Iterable[str], meant: str | None = None
+) -> UsageError:
+    """The error for a name that is not in a table: what is meant, or near, then the whole list."""
     names = sorted(set(choices))
     near = difflib.get_close_matches(str(word), names, n=1, cutoff=0.5)
+    near = [meant] if meant in names else near
     hint = f"did you mean {near[0]!r}? " if near else ""
     return UsageError(f"unknown {kind} {str(word)!r}; {hint}choose from {', '.join(names)}")

@@ -7,7 +7,7 @@ import pytest
 from nnlab import UsageError
 from nnlab.nn.activations import ACTIVATIONS
 from nnlab.nn.initializers import INITIALIZERS
-from nnlab.sweeps.choices import TABLES, hyperparameters, resolve
+from nnlab.sweeps.choices import OTHER_NAMES, TABLES, hyperparameters, parse, resolve
 
 
 @pytest.mark.parametrize(
@@ -109,3 +109,15 @@ def test_a_sweep_can_give_every_optimizer_of_its_table_what_it_needs():
 def test_what_cannot_be_read_is_refused_with_the_way_to_write_it(text):
     with pytest.raises(UsageError, match=r"write a name|does not fit|needs a number"):
         resolve("init", text)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("loss", "mse"), ("loss", "mae"), ("init", "kaiming")])
+def test_a_name_that_others_use_gets_ours_as_a_hint(kind, name):
+    assert OTHER_NAMES[name] in TABLES[kind]
+    with pytest.raises(UsageError, match=f"did you mean '{OTHER_NAMES[name]}'"):
+        parse(kind, name)
+
+
+def test_an_optimizer_of_ones_own_is_told_how_the_rate_is_called():
+    with pytest.raises(UsageError, match=r"needs lr, .* call its rate learning_rate"):
+        resolve("optimizer", lambda lr: lr)

@@ -307,7 +307,7 @@ REFUSED = {
     "ablate {tmp}": ["cannot read"],
     "ablate --out {tmp}/file": ["cannot write results to", "choose another directory"],
     "ablate --out {tmp}": ["is not empty and holds no sweep"],
-    "report {tmp}/none": ["holds no sweep"],
+    "report {tmp}/none": ["does not exist; give the directory"],
     "report {tmp}": ["holds no sweep"],
     "report": ["Missing argument", "directory"],
     "list nonsense": ["unknown kind 'nonsense'", "optimizer"],

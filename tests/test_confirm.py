@@ -175,3 +175,20 @@ def test_what_cannot_be_confirmed_is_one_line(sweep, results, case):
     with pytest.raises(UsageError, match=said) as caught:
         confirm(sweep, change(results), progress=False, **arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_results_of_another_sweep_confirm_nothing(sweep, results):
+    axes = dict(sweep.axes)
+    small, data = nnlab.models.mlp([8]), blobs()
+    others = {
+        "epochs": sweep_of(axes, dropout=0.5, epochs=4),
+        "dropout": sweep_of(axes, dropout=0.4),
+        "model": nnlab.Sweep(nnlab.models.mlp([9]), data, axes, dropout=0.5, **SMALL),
+        "data": nnlab.Sweep(small, blobs(features=6), axes, dropout=0.5, **SMALL),
+        "activation relu": sweep_of({**axes, "activation": ["tanh", "elu"]}, dropout=0.5),
+    }
+    for what, other in others.items():
+        with pytest.raises(UsageError, match=f"results of another sweep: the.*{what}"):
+            confirm(other, results, progress=False)
+    more = sweep_of({**axes, "seed": [5]}, dropout=0.5, record="layers")
+    assert confirm(more, results, seeds=1, progress=False).runs == 1

@@ -6,7 +6,7 @@ import xarray as xr
 from test_report import small_print
 
 import nnlab
-from nnlab.report import heatmap, learning_curves
+from nnlab.report import heatmap, learning_curves, plot
 from nnlab.studies import loss_map
 from nnlab.sweeps.results import Results
 
@@ -153,3 +153,19 @@ def test_a_band_whose_lower_limit_no_log_scale_has_leaves_the_frame_at_the_botto
     ends = corners[np.isclose(corners[:, 0], there), 1]
     assert ends.min() < ax.bbox.y0
     assert (CUT in small_print(figure)) == (diverging < 100)
+
+
+def test_a_lone_mean_among_those_that_diverged_has_a_bar_and_the_axis_all_values():
+    table = [[5.0, np.inf, np.inf], [6.0, 7.0, 8.0]]
+    rates = {"learning_rate": [0.001, 0.05, 0.1]}
+    figure = plot(
+        losses(table, 0.1, optimizer=["sgd", "adam"], **rates), "learning_rate", hue="optimizer"
+    )
+    axes = figure.axes[0]
+    (bar,) = axes.containers
+    (segment,) = bar.lines[2][0].get_segments()
+    assert segment[:, 0].tolist() == [0.001, 0.001]
+    assert segment[0, 1] < 5 < segment[1, 1]
+    alone = plot(losses(table[0], 0.1, **rates), "learning_rate").axes[0]
+    low, high = alone.get_xlim()
+    assert low < 0.001 < 0.1 < high

@@ -25,7 +25,8 @@ def from_arrays(
 ) -> Dataset:
     """A data set of examples x [n, features...] and targets y [n].
 
-    Integer y are class labels and float y are the targets of a regression; without y there are no
+    Integer y are class labels and float y are the targets of a regression, taken as they are:
+    targets far from unit scale want other rates, or a scale of your own.  Without y there are no
     targets, for a model that is its own loss (`nnlab.models.from_loss`).  uint8 x stay uint8,
     other numbers become float32.  `test` and `validation` are fractions of n, counts, or (x, y)
     pairs of their own; whatever is taken from x is a random part of it, the same for the same
@@ -98,7 +99,7 @@ def checked(x: object, y: object, *, word: str = "") -> Split:
     if lowest < 0 or highest >= 2**31:
         raise UsageError(
             f"{word}y has labels from {lowest} to {highest}; class labels count from 0; "
-            "try np.unique(y, return_inverse=True)[1]"
+            "try np.unique(y, return_inverse=True)[1], or y.astype(float) for a regression"
         )
     return Split(_float32(examples, f"{word}x"), targets.astype(np.int32))
 

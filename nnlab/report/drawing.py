@@ -122,14 +122,15 @@ def label_outer(fig: "Figure", made: Sequence[Panel], xlabel: str, ylabel: str) 
 
 
 def line(ax: "Axes", s: Series) -> None:
-    """The mean's line with its band, a dot with its bar where it is one; infinite means: a gap."""
-    if len(s.at) == 1:
-        dots(ax, s)
-        return
-    mean = np.where(np.isfinite(s.mean), s.mean, np.nan)
-    ax.plot(s.at, mean, markevery=max(1, len(s.at) // 10), **s.look)
+    """The mean's line with its band; infinite means are a gap, a mean between two has a bar."""
+    here = np.isfinite(s.mean)
+    beside = np.pad(here, 1)
+    lone = here & ~beside[:-2] & ~beside[2:]
+    ax.plot(s.at, np.where(here, s.mean, np.nan), markevery=max(1, len(s.at) // 10), **s.look)
     band = np.isfinite(s.low)
     ax.fill_between(s.at, s.low, s.high, where=band, color=s.look["color"], alpha=0.18, linewidth=0)
+    if lone.any():
+        dots(ax, Series(s.look, *(values[lone] for values in s[1:])))
 
 
 def dots(ax: "Axes", s: Series) -> None:

@@ -194,6 +194,9 @@ def x_scale(ax: "Axes", values: np.ndarray) -> Spacing:
     elif kind == "symlog":
         ax.set_xscale("symlog", linthresh=values[1])
         ax.set_xlim(-0.15 * values[1], values[-1] * (values[-1] / values[1]) ** 0.05 * 1.1)
+    elif values.size > 1:
+        margin = 0.05 * (values[-1] - values[0])
+        ax.set_xlim(values[0] - margin, values[-1] + margin)
     if values.size <= 6:
         from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 

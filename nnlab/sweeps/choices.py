@@ -54,6 +54,12 @@ NOT_BY_NAME = {
     "loss": {"smoothing"},
 }
 """Parameters that are data, or knobs of their own, and are not set in parentheses."""
+OTHER_NAMES = {
+    "mse": "squared_error", "l2": "squared_error", "mae": "absolute_error", "l1": "absolute_error",
+    "bce": "binary_cross_entropy", "softmax_cross_entropy": "cross_entropy",
+    "glorot": "xavier", "kaiming": "he",
+}  # fmt: skip
+"""What others call what has another name here; only the hint of an unknown name reads it."""
 FLOAT32 = "a finite number that float32 can hold"
 
 
@@ -139,9 +145,10 @@ def resolve(kind: str, value: Any) -> Choice:
     known, given = hyperparameters(value, kind), FROM_THE_RUN.get(kind, {})
     missing = [p.name for p in known.values() if p.default is p.empty and p.name not in given]
     if missing:
+        rate = "call its rate learning_rate, " if kind == "optimizer" else ""
         raise UsageError(
-            f"{kind} {name} needs {', '.join(missing)}, which a run does not have; give a default, "
-            "or a function that fills it in"
+            f"{kind} {name} needs {', '.join(missing)}, which a run does not have; {rate}"
+            "give a default, or a function that fills it in"
         )
     return Choice(name, value)
 
@@ -168,7 +175,7 @@ def parse(kind: str, text: str) -> Choice:
     name, in_parentheses, after_colon = match.groups()
     table = TABLES[kind]
     if name not in table:
-        raise unknown(kind, name, table)
+        raise unknown(kind, name, table, OTHER_NAMES.get(name))
     words = (in_parentheses or "").split(",") if after_colon is None else after_colon.split(":")
     function, words = piecewise(table[name], list(filter(None, map(str.strip, words))))
     known = hyperparameters(function, kind)

@@ -1,5 +1,6 @@
 """Choose with some seeds, measure with others: the best config, or each value at its best."""
 
+import json
 from collections.abc import Iterable
 from os import PathLike
 from typing import Any
@@ -12,6 +13,7 @@ from nnlab.errors import UsageError, unknown
 from nnlab.sweeps.again import again, only
 from nnlab.sweeps.axes import CONFIG, whole
 from nnlab.sweeps.choosing import DRAW, TUNED_BY
+from nnlab.sweeps.describe import settings
 from nnlab.sweeps.draws import over_draws
 from nnlab.sweeps.labels import label, place_of
 from nnlab.sweeps.results import Results
@@ -19,6 +21,8 @@ from nnlab.sweeps.sweep import Sweep
 
 CHANCE = ("seed", DRAW)
 """Axes along which nothing is chosen."""
+BESIDE = ("axes", "functions", "record")
+"""Settings that are compared part by part, or not at all."""
 
 
 def confirm(
@@ -39,6 +43,7 @@ def confirm(
     that chose, and for a value of which every run diverged.
     """
     check_axis(sweep, axis)
+    check_results(sweep, results)
     best = best_places(sweep, results, axis)
     cells = [best] if axis is None else [best.isel({axis: i}) for i in range(best.sizes[axis])]
     for cell in cells:
@@ -74,6 +79,27 @@ def check_axis(sweep: Sweep, axis: str | None) -> None:
     names = [name for name in sweep.axes if name not in CHANCE]
     if axis is not None and axis not in names:
         raise unknown("axis", axis, names)
+
+
+def check_results(sweep: Sweep, results: Results) -> None:
+    """Raise UsageError for the results of another sweep; seeds and recordings may be others."""
+    said, own = results.settings, json.loads(json.dumps(settings(sweep)))
+    pairs = [(said.get("functions", {}), own["functions"]), (said, own)]
+    for theirs, ours in pairs:
+        for what in [what for what in ours if what in theirs and what not in BESIDE]:
+            if theirs[what] != ours[what]:
+                raise UsageError(
+                    f"these are results of another sweep: they differ in their {what}; "
+                    "confirm with the sweep that found them"
+                )
+    for axis in [name for name in sweep.axes if name in results.axes and name != CONFIG]:
+        known = [label(value) for value in sweep.axes[axis]]
+        for value in results.labels(axis).tolist():
+            if value not in known:
+                raise UsageError(
+                    f"these are results of another sweep: theirs has {axis} {value}; "
+                    "confirm with the sweep that found them"
+                )
 
 
 def best_places(sweep: Sweep, results: Results, axis: str | None) -> xr.Dataset:

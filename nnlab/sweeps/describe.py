@@ -36,28 +36,15 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
     "recorded" says what the axes of recorded arrays are. Raises UsageError for a recording whose
     name the results need.
     """
-    axes = {name: [label(value) for value in values] for name, values in sweep.axes.items()}
-    varied = {*sweep.axes, *sweep.axes.get(CONFIG, [{}])[0]}
-    fixed = {k: label(v) for k, v in sweep.knobs.items() if k not in varied}
-    read = frozenset().union(*(reads(group.recipes[0].model) for group in groups))
     cells = sweep.grid.cells.ravel()
     own = np.array_equal(cells, np.arange(cells.size))
     described = variables(sweep.recording, groups, sweep.data)
-    if taken := sorted(set(described) & {*varied, "seed", CONFIG, *LABELS}):
+    if taken := sorted(set(described) & {*varied(sweep), "seed", CONFIG, *LABELS}):
         raise UsageError(f"record {taken[0]} has the name of an axis of the results; rename it")
     recorded = {name: variable._asdict() for name, variable in described.items()}
     return {
         "format": FORMAT,
-        "sweep": {
-            "model": words(sweep.model),
-            "data": sweep.data.name,
-            "data description": sweep.data.description,
-            "data fingerprint": sweep.data.fingerprint(),
-            "axes": axes,
-            "functions": functions(sweep),
-            **{k: v for k, v in fixed.items() if k in read or k not in FORWARD},
-            **({"record": sweep.recording.labels} if sweep.recording.labels else {}),
-        },
+        "sweep": settings(sweep),
         "cells": None if own else cells.tolist(),
         "epochs": max(group.plan.epochs for group in groups),
         "constant": sweep.data.constant(),
@@ -76,6 +63,29 @@ def describe_sweep(sweep: "Sweep", groups: Sequence[Group]) -> dict[str, Any]:
             "device": describe(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         },
+    }
+
+
+def varied(sweep: "Sweep") -> set[str]:
+    """The names of all that varies."""
+    return {*sweep.axes, *sweep.axes.get(CONFIG, [{}])[0]}
+
+
+def settings(sweep: "Sweep") -> dict[str, Any]:
+    """What identifies a sweep."""
+    axes = {name: [label(value) for value in values] for name, values in sweep.axes.items()}
+    fixed = {k: label(v) for k, v in sweep.knobs.items() if k not in varied(sweep)}
+    models = {id(recipe.model): recipe.model for recipe in sweep.grid.recipes}
+    read = frozenset().union(*map(reads, models.values()))
+    return {
+        "model": words(sweep.model),
+        "data": sweep.data.name,
+        "data description": sweep.data.description,
+        "data fingerprint": sweep.data.fingerprint(),
+        "axes": axes,
+        "functions": functions(sweep),
+        **{k: v for k, v in fixed.items() if k in read or k not in FORWARD},
+        **({"record": sweep.recording.labels} if sweep.recording.labels else {}),
     }
 
 

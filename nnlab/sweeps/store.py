@@ -185,10 +185,13 @@ def read_description(directory: Path) -> dict[str, Any]:
     """What `sweep.json` says; raises UsageError if there is none or it is damaged."""
     path = directory / "sweep.json"
     if not path.exists():
-        one = "the --out directory of nnlab ablate"
+        one = "the directory a sweep was kept in (out=, --out)"
+        if directory.is_file():
+            one += ", or read a file that Results.save wrote with nnlab.Results.open"
         if (directory / "stage1").exists():
             one = f"a stage of the search in it: {directory / 'stage1'}"
-        raise UsageError(f"{directory} holds no sweep (no sweep.json); give {one}")
+        what = "holds no sweep (no sweep.json)" if directory.exists() else "does not exist"
+        raise UsageError(f"{directory} {what}; give {one}")
     try:
         description = json.loads(path.read_text())
         if missing := sorted(DESCRIBED - set(description)):
