@@ -218,6 +218,16 @@ def test_a_segment_of_many_lanes_is_cut_into_equal_parts(lanes, most, parts):
     assert {b.layout.counts for b in blocks} == {((size,),)}
 
 
+def chunk_by(sweep, group, together):
+    """How many products a program has that trains so many lanes at a time, and a chunk's record."""
+    starts = Starts(sweep.data, group.batch_norm)
+    data = program_data(sweep.data)
+    program = Program(group.plan, group.layout(sweep.data), data, devices()[:1], together)
+    program.trace(group.outline(starts))
+    products = program._lowered.as_text().count("dot_general")
+    return products, program(program.place([group.chunk(0, 0, starts)]))
+
+
 @pytest.mark.parametrize("activations", [["relu"], ["relu", "tanh"]])
 def test_a_segment_in_parts_is_compiled_once_and_trains_as_a_whole(activations):
     axes = {"activation": activations, "learning_rate": np.arange(1, 13) / 100}
@@ -226,16 +236,8 @@ def test_a_segment_in_parts_is_compiled_once_and_trains_as_a_whole(activations):
         nnlab.models.mlp([9, 7]), blobs(), axes, epochs=2, batch_size=20, record=["layers"]
     )
     (group,) = sweep.groups(lanes=12 * len(activations))
-    starts = Starts(sweep.data, group.batch_norm)
 
-    def train(together):
-        data = program_data(sweep.data)
-        program = Program(group.plan, group.layout(sweep.data), data, devices()[:1], together)
-        program.trace(group.outline(starts))
-        products = program._lowered.as_text().count("dot_general")
-        return products, program(program.place([group.chunk(0, 0, starts)]))
-
-    (some, whole), (as_many, parts) = train(None), train(4)
+    (some, whole), (as_many, parts) = (chunk_by(sweep, group, n) for n in (None, 4))
     assert as_many == some
     assert group.shape.counts == ((12,),) * len(activations)
     for ours, theirs in zip(jax.tree.leaves(parts), jax.tree.leaves(whole), strict=True):
@@ -269,18 +271,10 @@ def test_parts_of_seeds_train_as_seeds_side_by_side_and_compile_once():
     )  # fmt: skip
     (group,) = sweep.groups(lanes=12)
     assert (group.shape.seeds, group.shape.lanes) == (6, 12)
-    starts = Starts(sweep.data, group.batch_norm)
 
-    def train(together):
-        data = program_data(sweep.data)
-        program = Program(group.plan, group.layout(sweep.data), data, devices()[:1], together)
-        program.trace(group.outline(starts))
-        products = program._lowered.as_text().count("dot_general")
-        return products, program(program.place([group.chunk(0, 0, starts)]))
-
-    at_once, whole = train(12)
+    at_once, whole = chunk_by(sweep, group, 12)
     for together in (4, 2):
-        products, parts = train(together)
+        products, parts = chunk_by(sweep, group, together)
         assert products == at_once
         for ours, theirs in zip(jax.tree.leaves(parts), jax.tree.leaves(whole), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)

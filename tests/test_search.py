@@ -11,6 +11,7 @@ import nnlab
 from nnlab.errors import UsageError
 from nnlab.report.page import write
 from nnlab.report.search import best_trials, trial_curves
+from nnlab.report.search_page import winner
 from nnlab.sweeps.search import Search, Trial, ranked
 from nnlab.sweeps.space import Range, draw, narrow
 
@@ -81,6 +82,7 @@ def test_a_trial_whose_every_run_diverged_is_the_best_of_none_and_narrows_nothin
     (warning,) = none.warnings()
     assert "none of 6 configs learned" in warning
     assert warning in repr(none)
+    assert winner(none) == "No config learned: there is no best one."
     with pytest.raises(UsageError, match="none of 6 configs learned"):
         none.final(progress=False)
 

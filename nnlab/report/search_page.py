@@ -64,7 +64,7 @@ def refuse_other_search(directory: Path, columns: list[str]) -> None:
 def winner(search: Search, final: Results | None = None) -> str:
     """The best config in one or two sentences."""
     if not search.trials[0].learned:
-        return f"{repr(search).removeprefix('Search: ').capitalize()}."
+        return "No config learned: there is no best one."
     knobs = ", ".join(f"{words(k)} {text(label(v))}" for k, v in search.best.items())
     stages = f" in {len(search.stages)} stages" * (len(search.stages) > 1)
     score = number(search.trials[0].value, search.metric)
